@@ -1,0 +1,153 @@
+/// Decimal integers as the protocol and the encodings know them: exactly one spelling per number, so that a
+/// number can stand for its string and be printed back byte for byte.
+///
+/// Invariants:
+/// 1. `parseInt64(write(v)) == v` for every v, and `write(parseInt64(b)) == b` for every b that is not refused.
+/// 2. Nothing outside the given bytes is read; at most 20 bytes are ever written.
+package enum Decimal {
+    /// No Int64 and no UInt64 needs more bytes than this ("-9223372036854775808", "18446744073709551615").
+    package static let maximumLength = 20
+
+    /// The number that `bytes` spell canonically, or nil: no spaces, no `+`, no leading zeros, no `-0`, in range.
+    @inlinable
+    package static func parseInt64(_ bytes: Bytes) -> Int64? {
+        let count = bytes.count
+        guard count > 0, count <= 20, let base = bytes.baseAddress else { return nil }
+        let first = base.load(as: UInt8.self)
+        if count == 1 {
+            let digit = first &- 48
+            return digit <= 9 ? Int64(truncatingIfNeeded: digit) : nil
+        }
+        let negative = first == 45
+        let start = negative ? 1 : 0
+        // 19 digits always fit UInt64, and 20 digits never fit Int64.
+        guard count &- start <= 19,
+              let magnitude = parseDigits(base + start, count &- start) else { return nil }
+        if negative {
+            guard magnitude != 0, magnitude <= 1 << 63 else { return nil }
+            return Int64(truncatingIfNeeded: 0 &- magnitude)
+        }
+        return magnitude < 1 << 63 ? Int64(truncatingIfNeeded: magnitude) : nil
+    }
+
+    /// As `parseInt64`, for 0 through 2^64 - 1.
+    @inlinable
+    package static func parseUInt64(_ bytes: Bytes) -> UInt64? {
+        let count = bytes.count
+        guard count > 0, count <= 20, let base = bytes.baseAddress else { return nil }
+        guard count == 20 else { return parseDigits(base, count) }
+        guard let head = parseDigits(base, 19) else { return nil }
+        let digit = base.load(fromByteOffset: 19, as: UInt8.self) &- 48
+        guard digit <= 9 else { return nil }
+        let (tens, overflow) = head.multipliedReportingOverflow(by: 10)
+        let (sum, carry) = tens.addingReportingOverflow(UInt64(truncatingIfNeeded: digit))
+        return overflow || carry ? nil : sum
+    }
+
+    /// 1 to 19 digits; a leading zero only if it is the whole.
+    @inlinable
+    @inline(__always)
+    static func parseDigits(_ base: UnsafeRawPointer, _ count: Int) -> UInt64? {
+        let first = base.load(as: UInt8.self) &- 48
+        guard first <= 9, first != 0 || count == 1 else { return nil }
+        var value = UInt64(truncatingIfNeeded: first)
+        var index = 1
+        while index < count {
+            let digit = base.load(fromByteOffset: index, as: UInt8.self) &- 48
+            guard digit <= 9 else { return nil }
+            value = value &* 10 &+ UInt64(truncatingIfNeeded: digit)
+            index &+= 1
+        }
+        return value
+    }
+
+    /// Prints `value` at `target`, which must have room for 20 bytes; returns the number of bytes.
+    @inlinable
+    @discardableResult
+    package static func write(_ value: Int64, to target: UnsafeMutableRawPointer) -> Int {
+        guard value < 0 else { return write(UInt64(truncatingIfNeeded: value), to: target) }
+        target.storeBytes(of: 45, as: UInt8.self)
+        return 1 &+ write(value.magnitude, to: target + 1)
+    }
+
+    /// Prints `value` at `target`, which must have room for 20 bytes; returns the number of bytes.
+    @inlinable
+    @discardableResult
+    package static func write(_ value: UInt64, to target: UnsafeMutableRawPointer) -> Int {
+        if value < 10 {
+            target.storeBytes(of: 48 &+ UInt8(truncatingIfNeeded: value), as: UInt8.self)
+            return 1
+        }
+        let pairs = UnsafeRawPointer(digitPairs.utf8Start)
+        let count = digitCount(value)
+        var end = count
+        var rest = value
+        while rest >= 100 {
+            let quotient = rest / 100
+            end &-= 2
+            let pair = Int(truncatingIfNeeded: rest &- quotient &* 100) &* 2
+            target.storeBytes(of: pairs.loadUnaligned(fromByteOffset: pair, as: UInt16.self),
+                              toByteOffset: end, as: UInt16.self)
+            rest = quotient
+        }
+        if rest >= 10 {
+            target.storeBytes(of: pairs.loadUnaligned(fromByteOffset: Int(truncatingIfNeeded: rest) &* 2, as: UInt16.self),
+                              as: UInt16.self)
+        } else {
+            target.storeBytes(of: 48 &+ UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+        }
+        return count
+    }
+
+    /// How many bytes `write` gives for `value`.
+    @inlinable
+    package static func digitCount(_ value: Int64) -> Int {
+        value < 0 ? 1 &+ digitCount(value.magnitude) : digitCount(UInt64(truncatingIfNeeded: value))
+    }
+
+    /// How many bytes `write` gives for `value`.
+    @inlinable
+    package static func digitCount(_ value: UInt64) -> Int {
+        if value < 10 { return 1 }
+        if value < 100 { return 2 }
+        if value < 1_000 { return 3 }
+        if value < 10_000 { return 4 }
+        if value < 100_000_000 {
+            if value < 1_000_000 { return value < 100_000 ? 5 : 6 }
+            return value < 10_000_000 ? 7 : 8
+        }
+        if value < 1_000_000_000_000 {
+            if value < 10_000_000_000 { return value < 1_000_000_000 ? 9 : 10 }
+            return value < 100_000_000_000 ? 11 : 12
+        }
+        return 12 &+ digitCount(value / 1_000_000_000_000)
+    }
+
+    /// "00" to "99".
+    @inlinable
+    @inline(__always)
+    static var digitPairs: StaticString {
+        """
+        00010203040506070809101112131415161718192021222324\
+        25262728293031323334353637383940414243444546474849\
+        50515253545556575859606162636465666768697071727374\
+        75767778798081828384858687888990919293949596979899
+        """
+    }
+}
+
+extension OwnedBytes {
+    /// Appends `value` in decimal.
+    @inline(__always)
+    package mutating func append(decimal value: Int64) {
+        reserve(Decimal.maximumLength)
+        commit(Decimal.write(value, to: base + count))
+    }
+
+    /// Appends `value` in decimal.
+    @inline(__always)
+    package mutating func append(decimal value: UInt64) {
+        reserve(Decimal.maximumLength)
+        commit(Decimal.write(value, to: base + count))
+    }
+}
