@@ -1,8 +1,10 @@
 #include "CShims.h"
+#include <errno.h>
 #include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 pid_t sr_fork(void) { return fork(); }
@@ -50,3 +52,40 @@ void sr_free(void *pointer) {
 
 size_t sr_usable_size(const void *pointer) { return malloc_usable_size((void *)pointer); }
 size_t sr_used_memory(void) { return atomic_load_explicit(&used, memory_order_relaxed); }
+
+int sr_format_double_17(char *target, size_t capacity, double value) {
+    return snprintf(target, capacity, "%.17g", value);
+}
+
+int sr_format_long_double_fixed(char *target, size_t capacity, sr_long_double value) {
+    return snprintf(target, capacity, "%.17Lf", (long double)value);
+}
+
+int sr_parse_long_double(const char *text, sr_long_double *value, long *consumed) {
+    char *end;
+    errno = 0;
+    *value = (sr_long_double)strtold(text, &end);
+    *consumed = end - text;
+    return errno;
+}
+
+#if defined(__x86_64__)
+int sr_has_crc32c(void) { return __builtin_cpu_supports("sse4.2") != 0; }
+
+__attribute__((target("sse4.2")))
+uint32_t sr_crc32c(uint32_t state, const void *bytes, size_t count) {
+    const unsigned char *next = bytes;
+    uint64_t wide = state;
+    for (; count >= 8; count -= 8, next += 8) {
+        uint64_t word;
+        memcpy(&word, next, 8);
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    state = (uint32_t)wide;
+    for (; count > 0; count--, next++) state = __builtin_ia32_crc32qi(state, *next);
+    return state;
+}
+#else
+int sr_has_crc32c(void) { return 0; }
+uint32_t sr_crc32c(uint32_t state, const void *bytes, size_t count) { (void)bytes; (void)count; return state; }
+#endif

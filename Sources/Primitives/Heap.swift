@@ -5,6 +5,7 @@ import Glibc
 
 /// Bytes that somebody else owns; valid as long as the owner leaves them alone. Never stored beyond the call
 /// it was passed to, unless the owner's documentation says so.
+@usableFromInline
 package typealias Bytes = UnsafeRawBufferPointer
 
 /// The data plane's memory: plain malloc with an exact account (`Heap.usedBytes`), so that `used_memory` and

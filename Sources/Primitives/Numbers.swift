@@ -44,6 +44,16 @@ package enum Decimal {
         return overflow || carry ? nil : sum
     }
 
+    /// The number as stream IDs spell it: canonical, or else whatever strtoull takes of 0 through 2^64 - 1: white space,
+    /// a `+` and leading zeros in front are forgiven, trailing bytes are not.
+    package static func parseUInt64Leniently(_ bytes: Bytes) -> UInt64? {
+        var rest = bytes
+        while let first = rest.first, ASCII.isSpace(first) { rest = rest.from(1) }
+        if rest.first == 43 { rest = rest.from(1) }
+        while rest.count > 1, rest[0] == 48 { rest = rest.from(1) }
+        return parseUInt64(rest)
+    }
+
     /// 1 to 19 digits; a leading zero only if it is the whole.
     @inlinable
     @inline(__always)

@@ -1,12 +1,9 @@
-#if canImport(Glibc)
-import Glibc
-#endif
-
 /// The secret of a hash table. One per process, drawn at start: whoever can't read it can't choose keys that
 /// collide.
+@usableFromInline
 package struct HashSeed: Sendable, Equatable {
-    package var k0: UInt64
-    package var k1: UInt64
+    @usableFromInline package var k0: UInt64
+    @usableFromInline package var k1: UInt64
 
     @inlinable
     package init(k0: UInt64, k1: UInt64) {
@@ -23,6 +20,7 @@ package struct HashSeed: Sendable, Equatable {
 
 /// Keyed SipHash-1-2 (one compression round per 8 bytes, two final ones): half the price of SipHash-2-4, and
 /// still a keyed function without known seed-independent collisions.
+@usableFromInline
 package enum SipHash {
     @inlinable
     package static func hash(_ bytes: Bytes, _ seed: HashSeed) -> UInt64 {
@@ -47,10 +45,10 @@ package enum SipHash {
         var offset = 0
         let wordsEnd = count & ~7
         while offset < wordsEnd {
-            state.absorb(lowercased(UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))))
+            state.absorb(ASCII.lowercased(UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))))
             offset &+= 8
         }
-        let last = lowercased(tail(base + wordsEnd, count & 7))
+        let last = ASCII.lowercased(tail(base + wordsEnd, count & 7))
         return state.finish(last | UInt64(truncatingIfNeeded: count) &<< 56)
     }
 
@@ -74,17 +72,6 @@ package enum SipHash {
             word |= UInt64(byte) &<< UInt64(truncatingIfNeeded: shift &* 8)
         }
         return word
-    }
-
-    /// A-Z made a-z in each of the eight bytes at once. Adding within 7 bits can't carry into a neighbour.
-    @inlinable
-    @inline(__always)
-    package static func lowercased(_ word: UInt64) -> UInt64 {
-        let low7 = word & 0x7f7f_7f7f_7f7f_7f7f
-        let atLeastA = low7 &+ 0x3f3f_3f3f_3f3f_3f3f
-        let aboveZ = low7 &+ 0x2525_2525_2525_2525
-        let isUpper = (atLeastA & ~aboveZ & ~word) & 0x8080_8080_8080_8080
-        return word | isUpper &>> 2
     }
 
     @usableFromInline

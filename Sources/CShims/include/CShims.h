@@ -15,3 +15,21 @@ void sr_free(void *pointer);
 size_t sr_usable_size(const void *pointer);
 /// Bytes handed out by the functions above and not freed yet, as the allocator rounds them.
 size_t sr_used_memory(void);
+
+/// `%.17g`, which Swift can't call (variadic). Returns the number of bytes, without the NUL.
+int sr_format_double_17(char *target, size_t capacity, double value);
+
+// C's long double has no name in Swift where it is not Float80.
+#if defined(__x86_64__) || defined(__i386__)
+typedef long double sr_long_double;
+#else
+typedef double sr_long_double;
+#endif
+/// `%.17Lf`. Returns the number of bytes, without the NUL.
+int sr_format_long_double_fixed(char *target, size_t capacity, sr_long_double value);
+/// strtold; returns errno and the number of bytes read.
+int sr_parse_long_double(const char *text, sr_long_double *value, long *consumed);
+
+/// Whether the processor computes CRC-32C itself; only then may the function below be called.
+int sr_has_crc32c(void);
+uint32_t sr_crc32c(uint32_t state, const void *bytes, size_t count);
