@@ -108,6 +108,13 @@ class Generator:
     def lex(self):
         return self.random.choice(LEX if self.random.random() > 0.05 else BAD_LEX)
 
+    def lk(self):
+        """Keys whose members all have score 0: on others the BYLEX commands are undefined."""
+        return self.random.choice((b"x0", b"x1"))
+
+    def lm(self):
+        return [part for _ in range(self.random.choice((1, 2, 4))) for part in (b"0", self.f())]
+
     def r(self):
         return self.random.choice(RANGES if self.random.random() > 0.05 else [b"", b"x", b"(", b"nan"])
 
@@ -135,9 +142,6 @@ class Generator:
     def pat(self):
         return self.random.choice((b"*", b"k*", b"k[1-3]", b"k?", b"f*", b"[^k]*", b"nothing", b"f[0-5]", b"\\k1"))
 
-    def any(self, words):
-        return self.random.choice(words).split()
-
     def command(self):
         row = self.random.choices(self.rows, self.weights)[0]
         arguments = []
@@ -153,8 +157,9 @@ class Generator:
                 arguments.append(self.random.choice(word.split("|")).encode())
             else:
                 arguments.append(word.encode())
-        arguments = [part for arg in arguments for part in arg.split(b"~")] if row[3:] else arguments
         chance = self.random.random()
+        if row[1] in ("SPOP", "SORT"):
+            return arguments
         if chance < 0.01 and len(arguments) > 1:
             arguments.pop()
         elif chance < 0.02:
@@ -334,6 +339,7 @@ TABLE = {
     """),
     "sorted-set": rows("""
         8 ZADD <k> <sm>
+        4 ZADD <lk> <lm>
         3 ZADD <k> NX|XX|GT|LT CH? <sm>
         2 ZADD <k> NX|XX|GT|LT|CH GT|LT|INCR <sm>
         3 ZINCRBY <k> <s> <f>
@@ -342,17 +348,17 @@ TABLE = {
         2 ZMSCORE <k> <fs>
         2 ZCARD <k>
         2 ZCOUNT <k> <r> <r>
-        2 ZLEXCOUNT <k> <lex> <lex>
+        2 ZLEXCOUNT <lk> <lex> <lex>
         2 ZRANK <k> <f>
         2 ZREVRANK <k> <f>
         3 ZRANGE <k> <i> <i> REV? WITHSCORES?
         3 ZRANGE <k> <r> <r> BYSCORE REV? LIMIT <i> <i>
-        2 ZRANGE <k> <lex> <lex> BYLEX REV?
+        2 ZRANGE <lk> <lex> <lex> BYLEX REV?
         2 ZREVRANGE <k> <i> <i> WITHSCORES?
         2 ZRANGEBYSCORE <k> <r> <r> WITHSCORES?
         2 ZREVRANGEBYSCORE <k> <r> <r> LIMIT <i> <i>
-        1 ZRANGEBYLEX <k> <lex> <lex>
-        1 ZREVRANGEBYLEX <k> <lex> <lex>
+        1 ZRANGEBYLEX <lk> <lex> <lex>
+        1 ZREVRANGEBYLEX <lk> <lex> <lex>
         2 ZRANGESTORE <k> <k> <i> <i> REV?
         1 ZRANGESTORE <k> <k> <r> <r> BYSCORE LIMIT <i> <i>
         2 ZPOPMIN <k> <n>?
@@ -360,7 +366,7 @@ TABLE = {
         2 ZMPOP <numkeys> MIN|MAX COUNT? <n>?
         2 ZREMRANGEBYRANK <k> <i> <i>
         2 ZREMRANGEBYSCORE <k> <r> <r>
-        2 ZREMRANGEBYLEX <k> <lex> <lex>
+        2 ZREMRANGEBYLEX <lk> <lex> <lex>
         2 ZUNION <numkeys> WITHSCORES?
         2 ZINTER <numkeys> AGGREGATE SUM|MIN|MAX WITHSCORES?
         2 ZDIFF <numkeys> WITHSCORES?
