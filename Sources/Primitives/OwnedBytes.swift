@@ -80,6 +80,16 @@ package struct OwnedBytes: ~Copyable {
         count += n
     }
 
+    /// Puts bytes before offset `offset`, moving what follows.
+    package mutating func insert(_ bytes: Bytes, at offset: Int) {
+        precondition(offset >= 0 && offset <= count)
+        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
+        reserve(bytes.count)
+        memmove(base + offset + bytes.count, base + offset, count - offset)
+        memcpy(base + offset, source, bytes.count)
+        count += bytes.count
+    }
+
     /// Forgets everything after `newCount` bytes.
     @inline(__always)
     package mutating func truncate(to newCount: Int) {

@@ -1,1 +1,7 @@
-print("swift-redis-server")
+import Server
+
+do {
+    try ServerMain.run(Array(CommandLine.arguments.dropFirst()))
+} catch {
+    print("\(error)")
+}

@@ -1,0 +1,106 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+// Clients that wait for a key (BLPOP, BZPOPMIN, XREAD BLOCK …).
+//
+// A handler that finds nothing asks to `block`. The session is parked with a copy of its command; any change of one
+// of its keys marks the key as ready, and after the command (or transaction) that did it, the waiting commands are
+// run again, oldest first. A command that asks to block again stays parked in its place. So a waiting command has
+// no second implementation.
+
+extension Engine {
+    func park(_ session: Session, _ id: Int, _ arguments: Arguments) {
+        guard let request = effects.pointee.block else { return }
+        if session.waiting != nil { return }
+        var keys: [KeyName] = []
+        for index in request.firstKey..<(request.firstKey + request.keyCount) {
+            let name = KeyName(arguments[index], session.database)
+            if !keys.contains(name) { keys.append(name) }
+        }
+        let deadline = request.timeoutMilliseconds == 0 ? nil
+            : UnixMilliseconds(keyspace.now.rawValue &+ request.timeoutMilliseconds)
+        session.waiting = Waiting(command: StoredCommand(id: id, arguments), keys: keys,
+                                  timeoutReply: request.timeoutReply, deadline: deadline, since: keyspace.now)
+        waitingCount += 1
+        for name in keys { waiters[name, default: []].append(session) }
+    }
+
+    /// Forgets what the session waits for.
+    package func unpark(_ session: Session) {
+        guard let waiting = session.waiting else { return }
+        session.waiting = nil
+        waitingCount -= 1
+        for name in waiting.keys {
+            waiters[name]?.removeAll { $0 === session }
+            if waiters[name]?.isEmpty == true { waiters[name] = nil }
+        }
+    }
+
+    /// Runs waiting commands whose keys changed, until no change is left unanswered.
+    package func serveReadyKeys() {
+        isServing = true
+        defer { isServing = false }
+        while !readyKeys.isEmpty {
+            let keys = readyKeys
+            readyKeys.removeAll(keepingCapacity: true)
+            for name in keys {
+                for session in waiters[name] ?? [] { retry(session) }
+            }
+        }
+    }
+
+    private func retry(_ session: Session) {
+        guard let waiting = session.waiting else { return }
+        let before = current
+        current = session
+        run(session, waiting.command.id, waiting.command.arguments, raw: nil, isRetry: true, mayBlock: true)
+        current = before
+        if effects.pointee.block != nil { return }
+        release(session)
+    }
+
+    /// The session's wait is over; its reply is in its output.
+    private func release(_ session: Session) {
+        unpark(session)
+        session.link?.outputReady()
+        session.link?.resumeInput()
+    }
+
+    /// Answers waiting sessions whose deadline has passed.
+    package func expireWaiters() {
+        guard waitingCount > 0 else { return }
+        var late: [Session] = []
+        for sessions in waiters.values {
+            for session in sessions where !late.contains(where: { $0 === session }) {
+                if let deadline = session.waiting?.deadline, deadline <= keyspace.now { late.append(session) }
+            }
+        }
+        for session in late { endWait(session, error: nil) }
+    }
+
+    /// Ends a wait with its timeout reply, or with an error line (CLIENT UNBLOCK … ERROR).
+    package func endWait(_ session: Session, error: StaticString?) {
+        guard let waiting = session.waiting else { return }
+        let start = session.output.pointee.count
+        if let error {
+            session.reply.error(error)
+            count(errorLine: error.bytes)
+        } else {
+            switch waiting.timeoutReply {
+            case .null: session.reply.null()
+            case .nullArray, .custom: session.reply.nullArray()
+            case .zero: session.reply.integer(0)
+            }
+        }
+        regate(session, start)
+        release(session)
+    }
+
+    /// The connection is gone.
+    package func forget(_ session: Session) {
+        unpark(session)
+        unwatchAll(session)
+    }
+}

@@ -1,0 +1,51 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+// The gates before a command, in order; each may refuse. A refused command changed nothing.
+
+extension Engine {
+    /// nil: the command may run (or be queued).
+    @inline(__always)
+    package func admit(_ id: Int, _ session: Session, _ arguments: Arguments) -> CommandError? {
+        let command = table.commands + id
+        if let error = checkArity(command, arguments) { return error }
+        let flags = command.pointee.flags
+        if !session.isAuthenticated, !flags.contains(.noAuth) { return .text("NOAUTH Authentication required.") }
+        if session.inMulti, flags.contains(.noMulti) {
+            return .text("ERR Command not allowed inside a transaction")
+        }
+        if flags.contains(.write) || flags.contains(.mayReplicate), let error = checkWritable() { return error }
+        if state.isLoading, let error = checkLoading(flags) { return error }
+        return nil
+    }
+
+    @inline(__always)
+    private func checkArity(_ command: UnsafePointer<Command>, _ arguments: Arguments) -> CommandError? {
+        let arity = command.pointee.arity
+        if arity > 0 ? arguments.count == arity : arguments.count >= -arity { return nil }
+        return .wrongArity
+    }
+
+    /// MISCONF: what cannot be made durable is not accepted.
+    @inline(__always)
+    private func checkWritable() -> CommandError? {
+        if let line = state.writeRefusal { return .message(line) }
+        if let line = state.snapshotRefusal { return .text(line) }
+        return nil
+    }
+
+    private func checkLoading(_ flags: CommandFlags) -> CommandError? {
+        flags.contains(.loading) ? nil : .text("LOADING Redis is loading the dataset in memory")
+    }
+
+    /// Inside MULTI everything is queued but what ends or guards the transaction.
+    package func runsInsideMulti(_ id: Int) -> Bool {
+        switch table.commands[id].group {
+        case .transactions: return true
+        case .connection: return table.rows[id].fullName == "quit" || table.rows[id].fullName == "reset"
+        default: return false
+        }
+    }
+}

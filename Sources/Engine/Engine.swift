@@ -1,0 +1,288 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+// The engine: one thread that owns the keyspace and runs commands one after another.
+//
+//     execute → look up → gates → (queue inside MULTI) → run → propagate → announce → gate the reply
+//
+// It has no sockets, files, clock or randomness of its own: bytes, time and settings come in, reply bytes and log
+// records go out, so that a client's command, the replay of a log and a simulation run the same code.
+
+/// Calls and time of one command, for INFO commandstats.
+package struct CommandStatistics {
+    package var calls = 0
+    package var nanoseconds: UInt64 = 0
+    package var rejected = 0
+    package var failed = 0
+}
+
+/// Why the data set is not to be changed or read at present.
+package struct ServiceState {
+    package var isLoading = false
+    /// Whole error line with which writes are refused; nil: they are welcome.
+    package var writeRefusal: String?
+    /// MISCONF line for a failed snapshot with stop-writes-on-bgsave-error.
+    package var snapshotRefusal: StaticString?
+    package init() {}
+}
+
+package final class Engine {
+    package var keyspace: Keyspace
+    package let table: CommandTable
+    package let statistics: UnsafeMutablePointer<CommandStatistics>
+    package let effects: UnsafeMutablePointer<Effects>
+    package var state = ServiceState()
+    /// The session whose command runs; control handlers read it.
+    package var current: Session
+    /// Runs replayed records, the expire cycle's effects and the like.
+    package let ownSession: Session
+    /// The server around the engine, for control commands declared in the Server module.
+    package weak var host: AnyObject?
+
+    /// Records made since the server last took them, and the offset at which they begin.
+    package var pendingLog = OwnedBytes(capacity: 1 << 16)
+    package var pendingLogStart = LogOffset(0)
+    /// False: nothing keeps a log, so no records are made.
+    package var isLogging = false
+    /// The database that the log's last SELECT chose; −1 forces a SELECT.
+    package var logDatabase = -1
+    /// Records of the transaction that runs, and their number.
+    package var unit = OwnedBytes()
+    package var unitCount = 0
+    package var isInUnit = false
+    /// A command of the unit changed the data set.
+    package var unitWrote = false
+    /// Up to where replies may be released without asking; beyond it they are gated.
+    package var acknowledged = LogOffset(0)
+
+    package var changesSinceSave = 0
+    package var commandsProcessed = 0
+    package var errorCounts: [String: Int] = [:]
+    package var watchers: [KeyName: [Session]] = [:]
+    package var waiters: [KeyName: [Session]] = [:]
+    package var readyKeys: [KeyName] = []
+    package var waitingCount = 0
+    package var isServing = false
+
+    /// Password of the default user; empty: none asked.
+    package var requiredPassword: [UInt8] = []
+    /// Called for every key event that passed `notifyClasses`, after the command.
+    package var onKeyEvent: ((KeyEvent) -> Void)?
+    package var notifyClasses = EventClass(rawValue: 0)
+    /// Called for each command before it runs, when somebody monitors.
+    package var onMonitor: ((Session, Arguments) -> Void)?
+    /// Monotonic nanoseconds, given by the server; 0-returning in simulations.
+    package var monotonicNanoseconds: () -> UInt64 = { 0 }
+
+    package init(keyspace: consuming Keyspace, table: CommandTable) {
+        self.keyspace = keyspace
+        self.table = table
+        statistics = .allocate(capacity: table.count)
+        statistics.initialize(repeating: CommandStatistics(), count: table.count)
+        effects = .allocate(capacity: 1)
+        effects.initialize(to: Effects())
+        ownSession = Session(id: 0)
+        current = ownSession
+    }
+
+    deinit {
+        statistics.deallocate()
+        effects.deinitialize(count: 1)
+        effects.deallocate()
+    }
+
+    /// The end of all records made so far.
+    @inline(__always)
+    package var logEnd: LogOffset { LogOffset(pendingLogStart.rawValue + UInt64(pendingLog.count)) }
+
+    // MARK: A client's command
+
+    /// Runs one request of `session`, or refuses or queues it; the reply is appended to the session's output.
+    /// - Parameter raw: the request as it came, if it is canonical RESP that the log may copy.
+    package func execute(_ session: Session, _ arguments: Arguments, raw: Bytes?) {
+        current = session
+        guard let id = lookUp(arguments) else {
+            refuseUnknown(session, arguments)
+            return
+        }
+        if let refusal = admit(id, session, arguments) {
+            refuse(session, id, refusal)
+            return
+        }
+        if session.inMulti && !runsInsideMulti(id) {
+            session.queue.append(StoredCommand(id: id, arguments))
+            session.reply.simple("QUEUED")
+            return
+        }
+        run(session, id, arguments, raw: raw, isRetry: false, mayBlock: true)
+        if !readyKeys.isEmpty && !isServing { serveReadyKeys() }
+    }
+
+    @inline(__always)
+    package func lookUp(_ arguments: Arguments) -> Int? {
+        guard let id = table.find(arguments[0]) else { return nil }
+        if table.rows[id].subcommandCount == 0 { return id }
+        return lookUpSubcommand(arguments, id)
+    }
+
+    private func lookUpSubcommand(_ arguments: Arguments, _ id: Int) -> Int? {
+        guard arguments.count > 1 else { return id }
+        if let sub = table.findSubcommand(arguments[1], of: id) { return sub }
+        // A command with a handler of its own and optional subcommands (COMMAND) has none of this name.
+        return nil
+    }
+
+    // MARK: Running
+
+    /// Runs a command that was admitted and does everything that follows from it.
+    package func run(_ session: Session, _ id: Int, _ arguments: Arguments, raw: Bytes?, isRetry: Bool,
+                     mayBlock: Bool) {
+        let command = table.commands + id
+        let start = session.output.pointee.count
+        effects.pointee.reset()
+        if !isInUnit { keyspace.stamps.begin() }
+        keyspace.noTouch = session.noTouch
+        var call = Call(command: command, arguments: arguments, reply: session.reply, database: session.database,
+                        effects: effects, mayBlock: mayBlock && !session.inMulti, isRetry: isRetry,
+                        isReplay: session === ownSession)
+        let failed = perform(command, &call, start, session)
+        let cell = statistics + id
+        if failed { cell.pointee.failed += 1 }
+        if !isRetry { cell.pointee.calls += 1; commandsProcessed += 1 }
+        finish(session, id, arguments, raw: raw, replyStart: start)
+    }
+
+    @inline(__always)
+    private func perform(_ command: UnsafePointer<Command>, _ call: inout Call, _ start: Int,
+                         _ session: Session) -> Bool {
+        do throws(CommandError) {
+            switch command.pointee.handler {
+            case .data(let body): try body(&keyspace, &call)
+            case .control(let body): try body(self, &call)
+            case .container: throw .wrongArity
+            }
+            return false
+        } catch {
+            session.output.pointee.truncate(to: start)
+            writeError(error, command, session)
+            return true
+        }
+    }
+
+    /// Everything after the handler, in this order: log, watchers, events, waiters, the reply's gate.
+    @inline(__always)
+    private func finish(_ session: Session, _ id: Int, _ arguments: Arguments, raw: Bytes?, replyStart: Int) {
+        if keyspace.hasExpiredKeys { propagateExpired() }
+        var wrote = false
+        if effects.pointee.dirty != 0 || effects.pointee.recordCount != 0 {
+            changesSinceSave += effects.pointee.dirty
+            wrote = propagate(session, id, arguments, raw: raw)
+        }
+        if effects.pointee.eventCount > 0 { announce() }
+        if effects.pointee.flushed != nil { announceFlush() }
+        if effects.pointee.block != nil { park(session, id, arguments) }
+        if keyspace.stamps.isEnabled { gateReply(session, replyStart, wrote: wrote) }
+        if session.replyMode != .on { applyReplyMode(session, replyStart) }
+    }
+
+    /// Replies of writes wait for their own record, replies of reads for the last write to what they read.
+    private func gateReply(_ session: Session, _ replyStart: Int, wrote: Bool) {
+        if isInUnit {
+            unitWrote = unitWrote || wrote
+            return
+        }
+        let end = logEnd
+        var offset = end
+        if wrote || unitWrote {
+            unitWrote = false
+            if effects.pointee.flushed != nil { keyspace.stamps.wroteEverything(upTo: end) }
+            keyspace.stamps.wrote(upTo: end)
+        } else {
+            offset = keyspace.stamps.readOffset(latest: end)
+        }
+        guard session.output.pointee.count > replyStart else { return }
+        if offset > acknowledged {
+            session.gate(from: replyStart, until: offset)
+        } else {
+            regate(session, replyStart)
+        }
+    }
+
+    private func applyReplyMode(_ session: Session, _ start: Int) {
+        switch session.replyMode {
+        case .on: break
+        case .off: session.output.pointee.truncate(to: start)
+        case .skip:
+            session.output.pointee.truncate(to: start)
+            session.replyMode = .on
+        case .skipNext: session.replyMode = .skip
+        }
+    }
+
+    // MARK: Errors
+
+    package func writeError(_ error: CommandError, _ command: UnsafePointer<Command>?, _ session: Session) {
+        if let text = error.fixedText {
+            count(errorLine: text.bytes)
+            session.reply.error(text)
+            return
+        }
+        var line: String
+        switch error {
+        case .message(let text): line = text
+        case .wrongArity, .wrongType, .syntax, .notInteger, .notFloat, .noSuchKey, .indexOutOfRange, .text:
+            let id = command.map { $0 - table.commands } ?? 0
+            line = "ERR wrong number of arguments for '\(table.rows[id].fullName)' command"
+        }
+        line.withUTF8 {
+            count(errorLine: Bytes($0))
+            session.reply.error(Bytes($0))
+        }
+    }
+
+    /// For INFO errorstats: counted by the line's first word.
+    package func count(errorLine: Bytes) {
+        let word = errorLine.prefix { $0 != UInt8(ascii: " ") }
+        let name = String(decoding: word, as: UTF8.self)
+        if errorCounts[name] != nil || errorCounts.count < 128 { errorCounts[name, default: 0] += 1 }
+    }
+
+    private func refuse(_ session: Session, _ id: Int, _ error: CommandError) {
+        statistics[id].rejected += 1
+        if session.inMulti { session.transactionFailed = true }
+        let start = session.output.pointee.count
+        writeError(error, table.commands + id, session)
+        regate(session, start)
+    }
+
+    /// A reply that follows gated ones leaves after them.
+    package func regate(_ session: Session, _ start: Int) {
+        if let last = session.gates.last { session.gate(from: start, until: last.offset) }
+    }
+
+    private func refuseUnknown(_ session: Session, _ arguments: Arguments) {
+        if session.inMulti { session.transactionFailed = true }
+        let start = session.output.pointee.count
+        writeError(.message(unknownText(arguments)), nil, session)
+        regate(session, start)
+    }
+
+    package func unknownText(_ arguments: Arguments) -> String {
+        func printable(_ bytes: Bytes, _ limit: Int) -> String {
+            String(decoding: bytes.prefix(limit).prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if let container = table.find(arguments[0]) {
+            let name = "\(table.commands[container].name)".uppercased()
+            return "ERR unknown subcommand '\(printable(arguments[1], 128))'. Try \(name) HELP."
+        }
+        var list = ""
+        var index = 1
+        while index < arguments.count && list.utf8.count < 128 {
+            list += "'\(printable(arguments[index], 128 - list.utf8.count))' "
+            index += 1
+        }
+        return "ERR unknown command '\(printable(arguments[0], 128))', with args beginning with: \(list)"
+    }
+}

@@ -1,0 +1,153 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+// From effects to log records.
+//
+// A unit is what must be replayed as a whole or not at all: all records of one command, or of one transaction or
+// script. A unit of more than one record stands between MULTI and EXEC in the log.
+
+extension Engine {
+    /// Logs what the call declared; true if it changed the data set.
+    func propagate(_ session: Session, _ id: Int, _ arguments: Arguments, raw: Bytes?) -> Bool {
+        guard isLogging else { return true }
+        let database = session.database
+        switch table.commands[id].propagation {
+        case .none: return effects.pointee.dirty != 0
+        case .verbatim:
+            if isInUnit {
+                select(database, into: &unit)
+                append(arguments, raw, to: &unit)
+                unitCount += 1
+            } else {
+                select(database, into: &pendingLog)
+                append(arguments, raw, to: &pendingLog)
+            }
+        case .rewritten:
+            if effects.pointee.recordCount == 0 { return true }
+            logRecords(database)
+        }
+        return true
+    }
+
+    private func logRecords(_ database: Int) {
+        let count = effects.pointee.recordCount
+        if isInUnit {
+            select(database, into: &unit)
+            unit.append(effects.pointee.records.bytes)
+            unitCount += count
+            return
+        }
+        if count > 1 { logWord("MULTI") }
+        select(database, into: &pendingLog)
+        pendingLog.append(effects.pointee.records.bytes)
+        if count > 1 { logWord("EXEC") }
+    }
+
+    private func logWord(_ word: StaticString) {
+        RequestEncoder.begin(argumentCount: 1, into: &pendingLog)
+        RequestEncoder.argument(word.bytes, into: &pendingLog)
+    }
+
+    @inline(__always)
+    private func append(_ arguments: Arguments, _ raw: Bytes?, to log: inout OwnedBytes) {
+        if let raw { log.append(raw); return }
+        RequestEncoder.begin(argumentCount: arguments.count, into: &log)
+        for index in 0..<arguments.count { RequestEncoder.argument(arguments[index], into: &log) }
+    }
+
+    @inline(__always)
+    private func select(_ database: Int, into log: inout OwnedBytes) {
+        if logDatabase != database { writeSelect(database, into: &log) }
+    }
+
+    private func writeSelect(_ database: Int, into log: inout OwnedBytes) {
+        logDatabase = database
+        RequestEncoder.begin(argumentCount: 2, into: &log)
+        RequestEncoder.argument(("SELECT" as StaticString).bytes, into: &log)
+        RequestEncoder.argument(Int64(database), into: &log)
+    }
+
+    // MARK: Units
+
+    /// Records are gathered from here on, until `endUnit`.
+    package func beginUnit() {
+        isInUnit = true
+        unitWrote = false
+        unitCount = 0
+        unit.removeAll()
+        keyspace.stamps.begin()
+    }
+
+    package func endUnit() {
+        isInUnit = false
+        guard unitCount > 0 else { return }
+        if unitCount > 1 { logWord("MULTI") }
+        pendingLog.append(unit.bytes)
+        if unitCount > 1 { logWord("EXEC") }
+    }
+
+    // MARK: Keys whose time has come
+
+    /// Logs and announces the keys that lookups or the expire cycle removed. Lookup order: the removal precedes the
+    /// command that found the key gone.
+    package func propagateExpired() {
+        var offset = 0
+        let bytes = keyspace.expired.bytes
+        while offset < bytes.count {
+            let database = Int(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            let length = Int(bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
+            let key = Bytes(rebasing: bytes[(offset + 8)..<(offset + 8 + length)])
+            offset += 8 + length
+            changesSinceSave += 1
+            if isLogging { logRemoval(key, database) }
+            announce(KeyEvent(key: key, database: database, eventClass: .expired, event: "expired", changesKey: true))
+        }
+        keyspace.expired.removeAll()
+    }
+
+    private func logRemoval(_ key: Bytes, _ database: Int) {
+        let word: StaticString = keyspace.thresholds.lazyfreeLazyExpire ? "UNLINK" : "DEL"
+        func write(_ log: inout OwnedBytes) {
+            select(database, into: &log)
+            RequestEncoder.begin(argumentCount: 2, into: &log)
+            RequestEncoder.argument(word.bytes, into: &log)
+            RequestEncoder.argument(key, into: &log)
+        }
+        if isInUnit {
+            write(&unit)
+            unitCount += 1
+        } else {
+            write(&pendingLog)
+        }
+    }
+
+    // MARK: Who wants to know
+
+    /// Tells watchers, subscribers of key events and waiting clients of the call's changes.
+    func announce() {
+        let count = effects.pointee.eventCount
+        if watchers.isEmpty && waiters.isEmpty && notifyClasses.rawValue == 0 { return }
+        for index in 0..<count { announce(effects.pointee.events[index]) }
+    }
+
+    package func announce(_ event: KeyEvent) {
+        if event.changesKey && !watchers.isEmpty { breakWatches(KeyName(event.key, event.database)) }
+        if notifyClasses.contains(event.eventClass) { onKeyEvent?(event) }
+        if event.changesKey && !waiters.isEmpty {
+            let name = KeyName(event.key, event.database)
+            if waiters[name] != nil && !readyKeys.contains(name) { readyKeys.append(name) }
+        }
+    }
+
+    func announceFlush() {
+        guard let flushed = effects.pointee.flushed else { return }
+        for (name, sessions) in watchers where flushed < 0 || name.database == flushed {
+            for session in sessions { session.watchBroken = true }
+        }
+        for name in waiters.keys where (flushed < 0 || name.database == flushed) && !readyKeys.contains(name) {
+            readyKeys.append(name)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+// What the engine knows of one client: selected database, protocol, transaction, watched keys, waiting state, and
+// the replies that were made but may not all leave yet.
+
+/// A run of reply bytes that may leave once the log is durable up to an offset.
+package struct GatedReplies {
+    /// Bytes of `Session.output` up to here belong to this run and the ones before it.
+    package var end: Int
+    package var offset: LogOffset
+}
+
+/// A command kept for later: inside MULTI, or of a waiting client. Owns a copy of the arguments.
+package final class StoredCommand {
+    package let id: Int
+    package let arguments: Arguments
+    private let ranges: UnsafeMutablePointer<Bytes>
+    private let block: UnsafeMutableRawPointer
+    package let byteCount: Int
+
+    package init(id: Int, _ arguments: Arguments) {
+        self.id = id
+        var total = 0
+        for index in 0..<arguments.count { total += arguments[index].count }
+        byteCount = total
+        block = Heap.allocate(total)
+        ranges = .allocate(capacity: arguments.count)
+        var offset = 0
+        for index in 0..<arguments.count {
+            let source = arguments[index]
+            if let start = source.baseAddress { (block + offset).copyMemory(from: start, byteCount: source.count) }
+            (ranges + index).initialize(to: Bytes(start: block + offset, count: source.count))
+            offset += source.count
+        }
+        self.arguments = Arguments(base: UnsafePointer(ranges), count: arguments.count)
+    }
+
+    deinit {
+        ranges.deallocate()
+        Heap.free(block)
+    }
+}
+
+/// A key of a database as a value, for the tables of watchers and waiters (not on the path of ordinary commands).
+package struct KeyName: Hashable {
+    package let database: Int
+    package let key: [UInt8]
+    package init(_ key: Bytes, _ database: Int) {
+        self.key = Array(key)
+        self.database = database
+    }
+}
+
+package struct Waiting {
+    package let command: StoredCommand
+    package let keys: [KeyName]
+    package let timeoutReply: BlockRequest.TimeoutReply
+    /// Unix time in ms; nil: for ever.
+    package let deadline: UnixMilliseconds?
+    package let since: UnixMilliseconds
+}
+
+package struct WatchedKey {
+    package let name: KeyName
+    /// It was past its time when WATCH saw it: its removal is no change.
+    package let wasExpired: Bool
+}
+
+package final class Session {
+    package let id: Int64
+    package var database = 0
+    package var version = RESPVersion.resp2
+    package var isAuthenticated = true
+    package var user = "default"
+
+    /// Replies in order; the first `releasable` bytes may be sent.
+    package let output: UnsafeMutablePointer<OwnedBytes>
+    /// Runs of gated bytes, in order; bytes before the first run's start are free to go.
+    package var gates: [GatedReplies] = []
+    /// Output bytes that are not behind any gate, counted from the start (only while `gates` is empty).
+    package var isQueuedForFlush = false
+
+    package var inMulti = false
+    package var queue: [StoredCommand] = []
+    /// A queued command was refused: EXEC aborts.
+    package var transactionFailed = false
+    /// A watched key changed: EXEC answers null.
+    package var watchBroken = false
+    package var watched: [WatchedKey] = []
+
+    package var waiting: Waiting?
+
+    package var closeAfterReplies = false
+    package var noTouch = false
+    package var replyMode = ReplyMode.on
+    package enum ReplyMode { case on, off, skip, skipNext }
+
+    /// The connection that the server keeps for it; the engine only hands it back.
+    package weak var link: (any SessionLink)?
+
+    // What CLIENT LIST shows.
+    package var name: [UInt8] = []
+    package var libraryName: [UInt8] = []
+    package var libraryVersion: [UInt8] = []
+    package var createdAt = UnixMilliseconds(0)
+    package var lastActiveAt = UnixMilliseconds(0)
+    package var lastCommandID = -1
+    package var commandCount = 0
+
+    package init(id: Int64) {
+        self.id = id
+        output = .allocate(capacity: 1)
+        output.initialize(to: OwnedBytes(capacity: 256))
+    }
+
+    deinit {
+        output.deinitialize(count: 1)
+        output.deallocate()
+    }
+
+    package var reply: ReplyWriter { ReplyWriter(output, version) }
+
+    /// Bytes written so far may leave only when the log is durable up to `offset`. Ungated bytes written before
+    /// the first gate are not held back by it: `start` is where the gated command's reply began.
+    @inline(__always)
+    package func gate(from start: Int, until offset: LogOffset) {
+        if gates.isEmpty && start > 0 { gates.append(GatedReplies(end: start, offset: LogOffset(0))) }
+        if let last = gates.last, last.offset == offset {
+            gates[gates.count - 1].end = output.pointee.count
+        } else {
+            gates.append(GatedReplies(end: output.pointee.count, offset: offset))
+        }
+    }
+
+    /// How many bytes at the front of `output` may be sent when the log is durable up to `durable`.
+    package func releasable(_ durable: LogOffset) -> Int {
+        var count = 0
+        for gate in gates {
+            if gate.offset > durable { return count }
+            count = gate.end
+        }
+        return output.pointee.count
+    }
+
+    /// The first `count` bytes were handed to the socket.
+    package func sent(_ count: Int) {
+        output.pointee.dropFirst(count)
+        if output.pointee.isEmpty {
+            gates.removeAll(keepingCapacity: true)
+            return
+        }
+        var kept = 0
+        for gate in gates where gate.end > count {
+            gates[kept] = GatedReplies(end: gate.end - count, offset: gate.offset)
+            kept += 1
+        }
+        gates.removeLast(gates.count - kept)
+    }
+}
+
+/// What the engine may ask of the connection behind a session.
+package protocol SessionLink: AnyObject {
+    /// Replies were added outside of the session's own input (a waiting command was served, a push message).
+    func outputReady()
+    /// Ends the connection once its replies are out.
+    func closeSoon()
+    /// Input that was held back while the session waited may be processed again.
+    func resumeInput()
+}

@@ -1,0 +1,8 @@
+import Encodings
+import Primitives
+
+/// The encodings of a List: one set of operations over all of them.
+package enum ListValue {
+    /// Frees everything the value owns.
+    static func destroy(_ pointer: UnsafeMutableRawPointer, _ encoding: Encoding) { Heap.free(pointer) }
+}

@@ -1,0 +1,7 @@
+import Encodings
+import Primitives
+
+package enum ModuleValue {
+    /// Frees everything the value owns.
+    static func destroy(_ pointer: UnsafeMutableRawPointer) { Heap.free(pointer) }
+}
