@@ -11,28 +11,33 @@ package typealias Bytes = UnsafeRawBufferPointer
 /// The data plane's memory: plain malloc with an exact account (`Heap.usedBytes`), so that `used_memory` and
 /// eviction are true. Everything that lives in the keyspace comes from here and goes back here.
 package enum Heap {
+    @inlinable
     @inline(__always)
     package static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
         sr_malloc(byteCount).unsafelyUnwrapped
     }
 
+    @inlinable
     @inline(__always)
     package static func allocateZeroed(_ byteCount: Int) -> UnsafeMutableRawPointer {
         sr_calloc(byteCount).unsafelyUnwrapped
     }
 
     /// Grows or shrinks; the contents up to the smaller size stay, the address may change.
+    @inlinable
     @inline(__always)
     package static func reallocate(_ pointer: UnsafeMutableRawPointer, _ byteCount: Int) -> UnsafeMutableRawPointer {
         sr_realloc(pointer, byteCount).unsafelyUnwrapped
     }
 
+    @inlinable
     @inline(__always)
     package static func free(_ pointer: UnsafeMutableRawPointer) {
         sr_free(pointer)
     }
 
     /// What the allocator really gave for `pointer`, in bytes (at least what was asked for).
+    @inlinable
     @inline(__always)
     package static func usableSize(_ pointer: UnsafeRawPointer) -> Int {
         sr_usable_size(pointer)
@@ -44,12 +49,15 @@ package enum Heap {
 
 extension UnsafeRawBufferPointer {
     /// Equality of contents.
+    @inlinable
     @inline(__always)
     package func equals(_ other: Bytes) -> Bool {
-        count == other.count && (count == 0 || memcmp(baseAddress.unsafelyUnwrapped, other.baseAddress.unsafelyUnwrapped, count) == 0)
+        guard count == other.count else { return false }
+        return count == 0 || memcmp(baseAddress.unsafelyUnwrapped, other.baseAddress.unsafelyUnwrapped, count) == 0
     }
 
     /// Order of contents as unsigned bytes, the shorter first when one is a prefix: negative, 0 or positive.
+    @inlinable
     @inline(__always)
     package func compare(_ other: Bytes) -> Int {
         let common = Swift.min(count, other.count)
@@ -63,6 +71,7 @@ extension UnsafeRawBufferPointer {
 
 extension StaticString {
     /// The literal's UTF-8 bytes; they live as long as the program.
+    @inlinable
     @inline(__always)
     package var bytes: Bytes { Bytes(start: utf8Start, count: utf8CodeUnitCount) }
 }

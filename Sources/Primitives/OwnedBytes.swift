@@ -5,10 +5,11 @@ import Glibc
 /// A growable run of bytes with one owner: reply buffers, log buffers, scratch space. No reference counting, no
 /// copy on write; growth doubles, so that n appends cost O(n).
 package struct OwnedBytes: ~Copyable {
-    package private(set) var base: UnsafeMutableRawPointer
-    package private(set) var count: Int
-    package private(set) var capacity: Int
+    @usableFromInline package internal(set) var base: UnsafeMutableRawPointer
+    @usableFromInline package internal(set) var count: Int
+    @usableFromInline package internal(set) var capacity: Int
 
+    @inlinable
     package init(capacity: Int = 64) {
         self.capacity = max(capacity, 16)
         base = Heap.allocate(self.capacity)
@@ -20,27 +21,33 @@ package struct OwnedBytes: ~Copyable {
         append(bytes)
     }
 
+    @inlinable
     deinit { Heap.free(base) }
 
     /// The bytes written so far; valid until the next mutation.
+    @inlinable
     @inline(__always)
     package var bytes: Bytes { Bytes(start: base, count: count) }
 
+    @inlinable
     @inline(__always)
     package var isEmpty: Bool { count == 0 }
 
     /// Makes room for `extra` more bytes beyond `count`.
+    @inlinable
     @inline(__always)
     package mutating func reserve(_ extra: Int) {
         if capacity - count < extra { grow(extra) }
     }
 
     @inline(never)
-    private mutating func grow(_ extra: Int) {
+    @usableFromInline
+    mutating func grow(_ extra: Int) {
         capacity = max(capacity * 2, count + extra)
         base = Heap.reallocate(base, capacity)
     }
 
+    @inlinable
     @inline(__always)
     package mutating func append(_ bytes: Bytes) {
         guard let source = bytes.baseAddress, bytes.count > 0 else { return }
@@ -49,6 +56,7 @@ package struct OwnedBytes: ~Copyable {
         count += bytes.count
     }
 
+    @inlinable
     @inline(__always)
     package mutating func append(_ byte: UInt8) {
         reserve(1)
@@ -56,6 +64,7 @@ package struct OwnedBytes: ~Copyable {
         count += 1
     }
 
+    @inlinable
     @inline(__always)
     package mutating func append(_ text: StaticString) { append(text.bytes) }
 
@@ -66,6 +75,7 @@ package struct OwnedBytes: ~Copyable {
     }
 
     /// Appends `n` bytes that `body` must fill.
+    @inlinable
     @inline(__always)
     package mutating func append(uninitialized n: Int, _ body: (UnsafeMutableRawPointer) -> Void) {
         reserve(n)
@@ -74,6 +84,7 @@ package struct OwnedBytes: ~Copyable {
     }
 
     /// Says that `n` bytes were written behind `count` (after `reserve`) by someone else, for example read(2).
+    @inlinable
     @inline(__always)
     package mutating func commit(_ n: Int) {
         precondition(n >= 0 && count + n <= capacity)
@@ -91,6 +102,7 @@ package struct OwnedBytes: ~Copyable {
     }
 
     /// Forgets everything after `newCount` bytes.
+    @inlinable
     @inline(__always)
     package mutating func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)

@@ -45,7 +45,8 @@ package enum SipHash {
         var offset = 0
         let wordsEnd = count & ~7
         while offset < wordsEnd {
-            state.absorb(ASCII.lowercased(UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))))
+            let word = UInt64(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            state.absorb(ASCII.lowercased(word))
             offset &+= 8
         }
         let last = ASCII.lowercased(tail(base + wordsEnd, count & 7))

@@ -16,7 +16,8 @@ import Testing
         #expect(parse("4.9e-324") == .leastNonzeroMagnitude && parse("0x1.8p1") == 3)
         #expect(parse(".5") == 0.5 && parse("5.") == 5 && parse("+1") == 1 && parse("-.5") == -0.5)
         #expect(parse("-0")?.sign == .minus && parse("0")?.sign == .plus && parse("1e3") == 1000)
-        for refused in ["", " 1", "1 ", "\t1", "nan", "-nan", "nan(1)", "1e400", "-1e400", "1e-400", "2e-324", "0x", "1e",
+        for refused in ["", " 1", "1 ", "\t1", "nan", "-nan", "nan(1)", "1e400", "-1e400", "1e-400", "2e-324", "0x",
+            "1e",
                         ".", "-", "+", "-.", "+-1", "1_0", "1..2", "1\0", "\u{0}", "1,5", "--1", "infx"] {
             #expect(parse(refused) == nil, "\(refused)")
         }
@@ -33,7 +34,8 @@ import Testing
             (.infinity, "inf"), (-.infinity, "-inf"), (.nan, "nan"), (0, "0"), (-0.0, "-0"),
             (1, "1"), (-1, "-1"), (1e17, "100000000000000000"), (0x1p62, "4611686018427387904"),
             (-0x1p62, "-4611686018427387904"), (5e18, "5e+18"), (-5e18, "-5e+18"), (1e21, "1e+21"), (1e100, "1e+100"),
-            (12345678901234568, "12345678901234568"), (12345.678901234567, "1.2345678901234567e+4"), (123.456, "123.456"),
+            (12345678901234568, "12345678901234568"), (12345.678901234567, "1.2345678901234567e+4"), (123.456,
+            "123.456"),
             (1e-5, "0.00001"), (1e-6, "0.000001"), (1e-7, "1e-7"), (1.5e-6, "1.5e-6"), (-2.5, "-2.5"),
             (0.0012345678901234567, "0.0012345678901234567"),
         ]
@@ -45,7 +47,8 @@ import Testing
 
     @Test func printsAsRedis70() {
         let rows: [(Double, String)] = [
-            (0, "0"), (-0.0, "-0"), (.leastNonzeroMagnitude, "4.9406564584124654e-324"), (1e-5, "1.0000000000000001e-05"),
+            (0, "0"), (-0.0, "-0"), (.leastNonzeroMagnitude, "4.9406564584124654e-324"), (1e-5,
+            "1.0000000000000001e-05"),
             (0.1, "0.10000000000000001"), (8, "8"), (4503599627370495, "4503599627370495"),
             (4503599627370496, "4503599627370496"), (1e17, "1e+17"), (123456789012345680, "1.2345678901234568e+17"),
             (1e21, "1e+21"), (1e100, "1e+100"), (.infinity, "inf"), (-.infinity, "-inf"), (.nan, "nan"),
@@ -104,7 +107,8 @@ import Testing
             var end: UnsafeMutablePointer<CChar>?
             let expected: Double? = text.withCString { start in
                 let value = strtod(start, &end)
-                return end.map { $0 - UnsafeMutablePointer(mutating: start) } == text.utf8.count && !text.isEmpty ? value : nil
+                return end.map { $0 - UnsafeMutablePointer(mutating: start) } == text.utf8.count
+                    && !text.isEmpty ? value : nil
             }
             #expect(parse(text)?.bitPattern == expected?.bitPattern, "\(text)")
         }
@@ -117,7 +121,8 @@ import Testing
         }
         func again(_ text: String) -> String? { read(text).map(print) }
         // As redis-server 7.0.15 answered to INCRBYFLOAT on a new key.
-        for (given, shown) in [("0", "0"), ("1", "1"), ("0.1", "0.1"), ("3.0e3", "3000"), ("1e-17", "0.00000000000000001"),
+        for (given, shown) in [("0", "0"), ("1", "1"), ("0.1", "0.1"), ("3.0e3", "3000"), ("1e-17",
+            "0.00000000000000001"),
                                ("1e-18", "0"), ("-1e-18", "0"), ("1e17", "100000000000000000"), ("5.0e-3", "0.005"),
                                ("10.5", "10.5"), ("-0", "0"), ("0x1p3", "8"), ("3.6e-4951", "0"), ("-1.50", "-1.5"),
                                ("123456789012345678901234567890", "123456789012345678899921813504")] {

@@ -46,7 +46,8 @@ struct TestRandom: RandomNumberGenerator {
 
     @Test func canonicalNumbersOnly() {
         #expect(parse("0") == 0 && parse("7") == 7 && parse("-1") == -1 && parse("10") == 10)
-        for refused in ["", "-", "+1", "-0", "00", "01", "-01", " 1", "1 ", "1a", "a", "--1", "1.0", "0x1", "1\0", "\u{661}"] {
+        for refused in ["", "-", "+1", "-0", "00", "01", "-01", " 1", "1 ", "1a", "a", "--1", "1.0", "0x1", "1\0",
+            "\u{661}"] {
             #expect(parse(refused) == nil, "\(refused)")
             if refused != "" { #expect(parseUnsigned(refused) == nil, "\(refused)") }
         }
@@ -97,6 +98,19 @@ struct TestRandom: RandomNumberGenerator {
                 let text = String(signed)
                 #expect(written(20) { Decimal.write(signed, to: $0) } == text)
                 #expect(Decimal.digitCount(signed) == text.utf8.count && parse(text) == signed)
+            }
+        }
+    }
+
+    @Test func oneBadByteAnywhereIsRefused() {
+        for length in 1...20 {
+            for place in 0..<length {
+                for byte in UInt8.min ... .max where !(48...57).contains(byte) && !(byte == 45 && place == 0) {
+                    var array = [UInt8](repeating: 49, count: length)
+                    array[place] = byte
+                    let accepted = withBytes(array) { Decimal.parseInt64($0) != nil || Decimal.parseUInt64($0) != nil }
+                    if accepted { Issue.record("\(array)") }
+                }
             }
         }
     }

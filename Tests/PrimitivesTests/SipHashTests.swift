@@ -4,7 +4,8 @@ import Testing
 @Suite struct SipHashTests {
     /// Straight from the paper, with the numbers of rounds open.
     static func reference(_ m: [UInt8], _ k0: UInt64, _ k1: UInt64, _ c: Int, _ d: Int) -> UInt64 {
-        var v: [UInt64] = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573]
+        var v: [UInt64] = [k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+            k1 ^ 0x7465646279746573]
         func rotate(_ x: UInt64, _ n: UInt64) -> UInt64 { x << n | x >> (64 - n) }
         func round() {
             v[0] &+= v[1]; v[1] = rotate(v[1], 13); v[1] ^= v[0]; v[0] = rotate(v[0], 32)
@@ -26,7 +27,8 @@ import Testing
     }
 
     @Test func theReferenceGivesThePublishedVector() {
-        #expect(Self.reference((0..<15).map { UInt8($0) }, 0x0706050403020100, 0x0f0e0d0c0b0a0908, 2, 4) == 0xa129ca6149be45e5)
+        #expect(Self.reference((0..<15).map { UInt8($0) }, 0x0706050403020100, 0x0f0e0d0c0b0a0908, 2,
+            4) == 0xa129ca6149be45e5)
     }
 
     @Test func equalsTheReferenceAtEveryLengthAndAlignment() {

@@ -49,7 +49,8 @@ import Testing
     @Test func quotes() {
         #expect(quoted([]) == "\"\"" && quoted(Array("a b".utf8)) == "\"a b\"")
         #expect(quoted([92, 34, 10, 13, 9, 7, 8, 0, 127, 255, 39]) == "\"\\\\\\\"\\n\\r\\t\\a\\b\\x00\\x7f\\xff'\"")
-        for (text, needed) in [("", false), ("plain", false), ("a b", true), ("a\"", true), ("\\", true), ("\u{e9}", true)] {
+        for (text, needed) in [("", false), ("plain", false), ("a b", true),
+            ("a\"", true), ("\\", true), ("\u{e9}", true)] {
             #expect(withBytes(text) { Quote.isNeeded($0) } == needed)
         }
     }
@@ -71,8 +72,10 @@ import Testing
     @Test func memorySizes() {
         func size(_ text: String) -> UInt64? { withBytes(text) { MemorySize.parse($0) } }
         // As redis-server 7.0.15 took CONFIG SET maxmemory.
-        for (text, expected): (String, UInt64) in [("5", 5), ("5b", 5), ("5B", 5), ("5k", 5000), ("5Kb", 5120), ("5m", 5_000_000),
-                                                   ("5mb", 5 << 20), ("1g", 1_000_000_000), ("1GB", 1 << 30), ("", 0), ("mb", 0),
+        for (text, expected): (String, UInt64) in [("5", 5), ("5b", 5), ("5B", 5), ("5k", 5000), ("5Kb", 5120), ("5m",
+            5_000_000),
+                                                   ("5mb", 5 << 20), ("1g", 1_000_000_000), ("1GB", 1 << 30), ("", 0),
+                                                   ("mb", 0),
                                                    ("18446744073709551615", .max), ("007k", 7000)] {
             #expect(size(text) == expected, "\(text)")
         }
@@ -117,7 +120,8 @@ import Testing
 
     @Test func streamIDNumbers() {
         func lenient(_ text: String) -> UInt64? { withBytes(text) { Decimal.parseUInt64Leniently($0) } }
-        #expect(lenient("007") == 7 && lenient("+8") == 8 && lenient(" 9") == 9 && lenient("0") == 0 && lenient("000") == 0)
+        #expect(lenient("007") == 7 && lenient("+8") == 8 && lenient(" 9") == 9 && lenient("0") == 0
+            && lenient("000") == 0)
         #expect(lenient("18446744073709551615") == .max && lenient("18446744073709551616") == nil)
         for text in ["", " ", "+", "-5", "9 ", "0x10", "a"] { #expect(lenient(text) == nil, "\(text)") }
     }
@@ -157,6 +161,7 @@ import Testing
     }
 
     @Test func offsets() {
-        #expect(LogOffset.zero.advanced(by: 5) > LogOffset(4) && ReplicationOffset(-1).advanced(by: 1) == ReplicationOffset(0))
+        #expect(LogOffset.zero.advanced(by: 5) > LogOffset(4)
+            && ReplicationOffset(-1).advanced(by: 1) == ReplicationOffset(0))
     }
 }
