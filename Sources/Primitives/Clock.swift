@@ -3,8 +3,9 @@ import Glibc
 #endif
 
 /// Milliseconds since 1970-01-01 UTC: expiry times, LRU, everything that INFO and the RDB date.
+@usableFromInline
 package struct UnixMilliseconds: RawRepresentable, Comparable, Hashable, Sendable {
-    package var rawValue: Int64
+    @usableFromInline package var rawValue: Int64
 
     @inlinable
     @inline(__always)
@@ -28,8 +29,9 @@ package struct UnixMilliseconds: RawRepresentable, Comparable, Hashable, Sendabl
 }
 
 /// Microseconds since 1970-01-01 UTC: TIME, SLOWLOG, the dates in the sealed log.
+@usableFromInline
 package struct UnixMicroseconds: RawRepresentable, Comparable, Hashable, Sendable {
-    package var rawValue: Int64
+    @usableFromInline package var rawValue: Int64
 
     @inlinable
     @inline(__always)
@@ -53,8 +55,9 @@ package struct UnixMicroseconds: RawRepresentable, Comparable, Hashable, Sendabl
 }
 
 /// Nanoseconds of a clock that nobody sets: durations, timeouts, latency.
+@usableFromInline
 package struct MonotonicNanoseconds: RawRepresentable, Comparable, Hashable, Sendable {
-    package var rawValue: Int64
+    @usableFromInline package var rawValue: Int64
 
     @inlinable
     @inline(__always)
@@ -89,8 +92,9 @@ private enum Clock {
 }
 
 /// A place in the append-only log: bytes since the log's first record, over all its files.
+@usableFromInline
 package struct LogOffset: RawRepresentable, Comparable, Hashable, Sendable {
-    package var rawValue: UInt64
+    @usableFromInline package var rawValue: UInt64
 
     @inlinable
     @inline(__always)
@@ -100,7 +104,7 @@ package struct LogOffset: RawRepresentable, Comparable, Hashable, Sendable {
     @inline(__always)
     package init(_ value: UInt64) { rawValue = value }
 
-    package static let zero = LogOffset(0)
+    @inlinable package static var zero: LogOffset { LogOffset(0) }
 
     @inlinable
     @inline(__always)
@@ -112,8 +116,9 @@ package struct LogOffset: RawRepresentable, Comparable, Hashable, Sendable {
 }
 
 /// A place in the replication stream, as primary and replicas count it; -1 before there is one.
+@usableFromInline
 package struct ReplicationOffset: RawRepresentable, Comparable, Hashable, Sendable {
-    package var rawValue: Int64
+    @usableFromInline package var rawValue: Int64
 
     @inlinable
     @inline(__always)

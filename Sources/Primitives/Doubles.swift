@@ -14,9 +14,10 @@ import CShims
 ///
 /// Replies, AOF and listpacks of this server use `write`; the older form is for writing older RDB versions. Within a
 /// listpack a score that `exactInteger` knows is an integer element (so -0 becomes 0 there).
+@usableFromInline
 package enum DoubleText {
     /// Room that `write` and `writeSeventeenDigits` may need.
-    package static let maximumLength = 32
+    @inlinable package static var maximumLength: Int { 32 }
 
     /// The number that the whole of `bytes` spells as strtod reads it in the C locale: decimal, hexadecimal,
     /// "inf" and "infinity" in any case, with a sign or without. Nil for nothing at all, leading white space,
@@ -176,9 +177,10 @@ package typealias LongDouble = Double
 #endif
 
 /// Long doubles as text: INCRBYFLOAT and HINCRBYFLOAT read and print these.
+@usableFromInline
 package enum LongDoubleText {
     /// Room that `write` may need: 4933 digits before the point, 17 behind, sign and point; and a NUL.
-    package static let maximumLength = 5120
+    @inlinable package static var maximumLength: Int { 5120 }
 
     /// As `DoubleText.parse`, by strtold; and nil for 5120 bytes or more.
     package static func parse(_ bytes: Bytes) -> LongDouble? {

@@ -4,9 +4,10 @@
 /// Invariants:
 /// 1. `parseInt64(write(v)) == v` for every v, and `write(parseInt64(b)) == b` for every b that is not refused.
 /// 2. Nothing outside the given bytes is read; at most 20 bytes are ever written.
+@usableFromInline
 package enum Decimal {
     /// No Int64 and no UInt64 needs more bytes than this ("-9223372036854775808", "18446744073709551615").
-    package static let maximumLength = 20
+    @inlinable package static var maximumLength: Int { 20 }
 
     /// The number that `bytes` spell canonically, or nil: no spaces, no `+`, no leading zeros, no `-0`, in range.
     @inlinable

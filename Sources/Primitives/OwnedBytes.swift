@@ -4,6 +4,7 @@ import Glibc
 
 /// A growable run of bytes with one owner: reply buffers, log buffers, scratch space. No reference counting, no
 /// copy on write; growth doubles, so that n appends cost O(n).
+@usableFromInline
 package struct OwnedBytes: ~Copyable {
     @usableFromInline package internal(set) var base: UnsafeMutableRawPointer
     @usableFromInline package internal(set) var count: Int
@@ -68,7 +69,8 @@ package struct OwnedBytes: ~Copyable {
     @inline(__always)
     package mutating func append(_ text: StaticString) { append(text.bytes) }
 
-    /// Appends a string's UTF-8.
+    /// Appends a string's UTF-8. Literals are `StaticString`s above, which need no string at all.
+    @_disfavoredOverload
     package mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { append(Bytes($0)) }

@@ -1,5 +1,6 @@
 /// xoshiro256** (Blackman, Vigna): small, fast, the same sequence for the same seed. For sampling (eviction,
 /// RANDOMKEY, SPOP, skiplist levels), never for secrets.
+@usableFromInline
 package struct RandomSource: RandomNumberGenerator, Sendable {
     @usableFromInline var s0, s1, s2, s3: UInt64
 
