@@ -18,6 +18,25 @@ BAD_LEX = [b"a", b"", b"{f"]
 RANGES = [b"0", b"1", b"-1", b"5", b"-5", b"(1", b"(0.5", b"-inf", b"+inf", b"inf", b"100", b"(1e3"]
 
 
+PRESETS = {
+    "list-max-listpack-size": ("-2", "-2", "-1", "-5", "4", "1", "128"), "list-compress-depth": ("0", "0", "1", "2"),
+    "hash-max-listpack-entries": ("512", "512", "4", "0"), "hash-max-listpack-value": ("64", "64", "8"),
+    "set-max-intset-entries": ("512", "512", "4"), "zset-max-listpack-entries": ("128", "128", "4", "0"),
+    "zset-max-listpack-value": ("64", "64", "2"), "stream-node-max-entries": ("100", "3", "1"),
+}
+
+
+DEFAULTS = [part for name, values in PRESETS.items() for part in (name, values[0])]
+
+
+def preset(label):
+    """CONFIG SET pairs for one episode: the defaults more often than not, small thresholds otherwise."""
+    chance = random.Random(f"preset/{label}")
+    small = chance.random() < 0.4
+    return [part for name, values in PRESETS.items()
+            for part in (name, chance.choice(values) if small else values[0])]
+
+
 class Generator:
     def __init__(self, group, seed, excluded=()):
         self.random = random.Random(f"{group}/{seed}")

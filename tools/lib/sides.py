@@ -91,6 +91,20 @@ class Pair:
         if not same(name, text, ours, theirs, self.differences, mode):
             raise Difference(name, f"{command_text(arguments)}\n      ours   {show(ours)}\n      theirs {show(theirs)}")
 
+    def check_next(self, queue, arguments, ours, theirs, mode=None):
+        """As check, but knows what was queued since MULTI (in `queue`): EXEC is compared reply by reply."""
+        if theirs == ("+", b"QUEUED"):
+            queue.append((arguments, mode))
+        elif name_of(arguments) in ("EXEC", "DISCARD", "RESET"):
+            queued = queue[:]
+            queue.clear()
+            inner = [reply[1] for reply in (ours, theirs)]
+            if all(isinstance(items, list) and len(items) == len(queued) for items in inner):
+                for (command, how), left, right in zip(queued, *inner):
+                    self.check(command, left, right, how)
+                return
+        self.check(arguments, ours, theirs, mode)
+
     def check_state(self, label, ours, theirs):
         name = " ".join(label.split()[:2])
         if not same(name, label, ours, theirs, self.differences):
