@@ -11,6 +11,7 @@ In a command:
     @2 CMD …       on connection 2 (it may block; then its reply is read when `@2` stands alone, or at the end)
     <abc*50>       the text 50 times                 <f#*600>  600 arguments f1 … f600     <f#,v#*600>  f1 v1 f2 v2 …
     % wait MS      both sides rest
+    % raw "BYTES"  sent as they are on a connection of its own; all that comes back, and whether it was closed, compares
 """
 import os
 import re
@@ -29,6 +30,7 @@ class Step:
         self.line, self.client, self.arguments, self.mode = line, client, arguments, mode
         self.expected = None
         self.wait = 0
+        self.raw = None
 
 
 class Case:
@@ -40,7 +42,7 @@ class Case:
         return f"tools/compat.d/{self.group}.txt:{self.line}"
 
     def stepwise(self):
-        return any(step.client != 1 or step.wait for step in self.steps)
+        return any(step.client != 1 or step.wait or step.raw is not None for step in self.steps)
 
 
 def split(text):
@@ -107,6 +109,10 @@ def read_cases(path):
                     case.flags[word] = rest
                 elif word in ("sort", "shape", "float", "ignore"):
                     mode = word
+                elif word == "raw":
+                    step = Step(number, 2, [], mode)
+                    step.raw, mode = b"".join(expand(rest)), None
+                    case.steps.append(step)
                 elif word == "wait":
                     step = Step(number, 1, [])
                     step.wait = int(rest) / 1000
@@ -150,6 +156,8 @@ def play_stepwise(side, case, protocol):
     for step in case.steps:
         if step.wait:
             time.sleep(step.wait)
+        elif step.raw is not None:
+            results.append((step, side.exchange(step.raw)))
         elif not step.arguments:
             collect(step.client, 3)
         elif step.client == 1:
@@ -194,7 +202,9 @@ def run_case(pair, case, ours_is_new):
         return good, found, True
     ours, theirs = play(pair.ours, case), play(pair.theirs, case)
     for (step, left), (_, right) in zip(ours, theirs):
-        if step.client == 1:
+        if step.raw is not None:
+            check(pair.check, [b"RAW", step.raw], left, right, step.mode)
+        elif step.client == 1:
             check(pair.check_next, queue, step.arguments, left, right, step.mode)
         else:
             check(pair.check, step.arguments, left, right, step.mode)

@@ -9,6 +9,8 @@ OPTIONS = {"save": "", "hz": "10", "proto-max-bulk-len": "536870912"}
 class Difference(Exception):
     """Something differed. `name` is the command (or STATE …) that gets the blame."""
 
+    missing = False     # ours does not know the command
+
     def __init__(self, name, text):
         super().__init__(text)
         self.name, self.text = name, text
@@ -24,6 +26,10 @@ def command_text(arguments, limit=160):
     return text if len(text) <= limit else text[:limit - 12] + f"...({len(text)})"
 
 
+def unknown(reply):
+    return reply[0] == "-" and reply[1].startswith((b"ERR unknown command", b"ERR unknown subcommand"))
+
+
 class Side:
     """One server with clients by number; restarted when it died."""
 
@@ -36,8 +42,33 @@ class Side:
 
     def client(self, number=1, protocol=2):
         if number not in self.clients:
-            self.clients[number] = self.server.client(protocol, timeout=15)
+            try:
+                self.clients[number] = self.server.client(2, timeout=15)
+                if protocol == 3:
+                    self.clients[number].hello(3)
+            except ProtocolError as error:
+                raise Difference("HELLO", f"{self.label}: HELLO 3: {error}") from error
+            except (Disconnected, TimeoutError) as error:
+                raise Difference("DEATH", f"{self.label}: {self.describe_death(error)}") from error
         return self.clients[number]
+
+    def exchange(self, data, quiet=0.06):
+        """Raw bytes out, raw bytes in until nothing more comes; says whether the server closed the connection."""
+        received, closed = bytearray(), False
+        with self.server.client(timeout=5) as client:
+            try:
+                client.send_raw(data)
+                client.socket.settimeout(1 if data else quiet)
+                while not closed:
+                    part = client.socket.recv(1 << 16)
+                    received += part
+                    closed = not part
+                    client.socket.settimeout(quiet)
+            except TimeoutError:
+                pass
+            except (ConnectionError, Disconnected):
+                closed = True
+        return ("$", bytes(received) + (b" (closed)" if closed else b""))
 
     def drop_clients(self):
         for client in self.clients.values():
@@ -47,9 +78,9 @@ class Side:
     def fresh(self, protocol=2):
         """New connections and empty databases."""
         self.drop_clients()
-        client = self.client(1, protocol)
-        client.call("FLUSHALL")
-        return client
+        self.client(1, protocol)
+        self.run([("FLUSHALL",)])
+        return self.client(1, protocol)
 
     def run(self, commands):
         """Replies of a pipeline; a Difference when the server dies or hangs."""
@@ -79,6 +110,7 @@ class Pair:
         self.ours, self.theirs = ours, theirs
         self.differences = Differences()
         self.check_dump = check_dump
+        self.missing = set()
 
     def sides(self):
         return (self.ours, self.theirs)
@@ -88,6 +120,11 @@ class Pair:
 
     def check(self, arguments, ours, theirs, mode=None):
         name, text = name_of(arguments), command_text(arguments, 4000)
+        if unknown(ours) and not unknown(theirs):
+            self.missing.add(name)
+            difference = Difference(name, "ours does not know this command")
+            difference.missing = True
+            raise difference
         if not same(name, text, ours, theirs, self.differences, mode):
             raise Difference(name, f"{command_text(arguments)}\n      ours   {show(ours)}\n      theirs {show(theirs)}")
 
@@ -107,6 +144,9 @@ class Pair:
 
     def check_state(self, label, ours, theirs):
         name = " ".join(label.split()[:2])
+        if unknown(ours):
+            self.missing.add(name)
+            return
         if not same(name, label, ours, theirs, self.differences):
             raise Difference(name, f"{label}\n      ours   {show(ours)}\n      theirs {show(theirs)}")
 
@@ -137,5 +177,6 @@ class Pair:
             self.check_state(f"STATE EXPIRE {shown}", left[2], right[2])
             self.check_state(f"STATE DIGEST {kind} {shown}", left[3], right[3])
             if self.check_dump and encodings[0] == encodings[1] and encodings[0] not in ("hashtable", "stream"):
-                bodies = [("$", side[4][1][:-10]) if side[4][1] else side[4] for side in (left, right)]
+                bodies = [("$", side[4][1][:-10]) if side[4][0] == "$" and side[4][1] else side[4]
+                          for side in (left, right)]
                 self.check_state(f"STATE DUMP {kind}/{encodings[0]} {shown}", *bodies)
