@@ -105,6 +105,52 @@ extension Engine {
             announce(KeyEvent(key: key, database: database, eventClass: .expired, event: "expired", changesKey: true))
         }
         keyspace.expired.removeAll()
+        if !keyspace.expiredFields.isEmpty { propagateExpiredFields() }
+    }
+
+    private func propagateExpiredFields() {
+        let bytes = keyspace.expiredFields.bytes
+        var offset = 0
+        func word() -> Int {
+            offset += 4
+            return Int(bytes.loadUnaligned(fromByteOffset: offset - 4, as: UInt32.self))
+        }
+        func text(_ count: Int) -> Bytes {
+            offset += count
+            return Bytes(rebasing: bytes[(offset - count)..<offset])
+        }
+        while offset < bytes.count {
+            let database = word(), keyCount = word(), fields = word(), isGone = word() == 1
+            let key = text(keyCount)
+            changesSinceSave += fields
+            if isLogging {
+                writeFieldRemoval(key, database, fields) { text(word()) }
+            } else {
+                for _ in 0..<fields { _ = text(word()) }
+            }
+            announce(KeyEvent(key: key, database: database, eventClass: .hash, event: "hexpired", changesKey: true))
+            if isGone {
+                announce(KeyEvent(key: key, database: database, eventClass: .generic, event: "del",
+                                  changesKey: false))
+            }
+        }
+        keyspace.expiredFields.removeAll()
+    }
+
+    private func writeFieldRemoval(_ key: Bytes, _ database: Int, _ count: Int, _ next: () -> Bytes) {
+        var record = OwnedBytes()
+        RequestEncoder.begin(argumentCount: 2 + count, into: &record)
+        RequestEncoder.argument(("HDEL" as StaticString).bytes, into: &record)
+        RequestEncoder.argument(key, into: &record)
+        for _ in 0..<count { RequestEncoder.argument(next(), into: &record) }
+        if isInUnit {
+            select(database, into: &unit)
+            unit.append(record.bytes)
+            unitCount += 1
+        } else {
+            select(database, into: &pendingLog)
+            pendingLog.append(record.bytes)
+        }
     }
 
     private func logRemoval(_ key: Bytes, _ database: Int) {

@@ -56,6 +56,9 @@ package struct Keyspace: ~Copyable {
     /// Keys that lookups found expired and deleted, for the engine to log and announce before the command's own
     /// effects: repeated (u32 database, u32 length, key).
     package var expired = OwnedBytes()
+    /// Likewise hash fields: repeated (u32 database, u32 key length, u32 fields, u32 1 if the key is gone; key; then
+    /// u32 length and bytes of each field).
+    package var expiredFields = OwnedBytes()
     /// Values set aside for the background thread: triples of type, encoding, payload.
     package var garbage = OwnedBytes()
     package var stamps = DurabilityStamps()
@@ -74,7 +77,7 @@ package struct Keyspace: ~Copyable {
         context.deallocate()
     }
 
-    package var hasExpiredKeys: Bool { !expired.isEmpty }
+    package var hasExpiredKeys: Bool { !expired.isEmpty || !expiredFields.isEmpty }
 
     // MARK: Finding
 
@@ -226,7 +229,15 @@ package struct Keyspace: ~Copyable {
         } else {
             databases[database].insert(new, hash)
         }
+        noteFieldExpires(new, hash, in: database)
         return new
+    }
+
+    /// A hash with expiring fields is listed with its database.
+    private func noteFieldExpires(_ entry: Entry, _ hash: UInt64, in database: Int) {
+        guard entry.type == .hash, HashValue(entry).minimumExpire != nil else { return }
+        entry.flags |= Entry.fieldExpiresFlag
+        databases[database].fieldExpires.insert(entry.base, hash)
     }
 
     private func makeEntry(_ key: Bytes, _ value: consuming Value, _ expire: UnixMilliseconds?) -> Entry {
