@@ -13,6 +13,7 @@ In a command:
     % wait MS      both sides rest
     % raw "BYTES"  sent as they are on a connection of its own; all that comes back, and whether it was closed, compares
 """
+import concurrent.futures
 import os
 import re
 import time
@@ -200,7 +201,11 @@ def run_case(pair, case, ours_is_new):
         for step, reply in play(pair.ours, case):
             check(check_expected, step, reply, "ours  ")
         return good, found, True
-    ours, theirs = play(pair.ours, case), play(pair.theirs, case)
+    if case.stepwise():     # mostly waiting: both sides at once
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            ours, theirs = pool.map(play, pair.sides(), (case, case))
+    else:
+        ours, theirs = play(pair.ours, case), play(pair.theirs, case)
     for (step, left), (_, right) in zip(ours, theirs):
         if step.raw is not None:
             check(pair.check, [b"RAW", step.raw], left, right, step.mode)

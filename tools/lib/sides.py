@@ -52,13 +52,13 @@ class Side:
                 raise Difference("DEATH", f"{self.label}: {self.describe_death(error)}") from error
         return self.clients[number]
 
-    def exchange(self, data, quiet=0.06):
+    def exchange(self, data, quiet=0.03):
         """Raw bytes out, raw bytes in until nothing more comes; says whether the server closed the connection."""
         received, closed = bytearray(), False
         with self.server.client(timeout=5) as client:
             try:
                 client.send_raw(data)
-                client.socket.settimeout(1 if data else quiet)
+                client.socket.settimeout(0.25 if data else quiet)
                 while not closed:
                     part = client.socket.recv(1 << 16)
                     received += part
