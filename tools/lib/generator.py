@@ -161,6 +161,15 @@ class Generator:
     def pat(self):
         return self.random.choice((b"*", b"k*", b"k[1-3]", b"k?", b"f*", b"[^k]*", b"nothing", b"f[0-5]", b"\\k1"))
 
+    def draw(self, word):
+        """The arguments that one word of a row stands for."""
+        if word.startswith("<"):
+            given = getattr(self, word[1:-1])()
+            return given if isinstance(given, list) else [given]
+        if "|" in word:
+            return [self.random.choice(word.split("|")).encode()]
+        return [word.encode()]
+
     def command(self):
         row = self.random.choices(self.rows, self.weights)[0]
         arguments = []
@@ -168,17 +177,11 @@ class Generator:
             optional = word.endswith("?")
             if optional and self.random.random() < 0.5:
                 continue
-            word = word.rstrip("?")
-            if word.startswith("<"):
-                given = getattr(self, word[1:-1])()
-                arguments += given if isinstance(given, list) else [given]
-            elif "|" in word:
-                arguments.append(self.random.choice(word.split("|")).encode())
-            else:
-                arguments.append(word.encode())
-        chance = self.random.random()
+            for part in word.rstrip("?").split("~"):
+                arguments += self.draw(part)
         if row[1] in ("SPOP", "SORT"):
             return arguments
+        chance = self.random.random()
         if chance < 0.01 and len(arguments) > 1:
             arguments.pop()
         elif chance < 0.02:
@@ -189,7 +192,7 @@ class Generator:
 
 
 def rows(text):
-    """Each line: weight, then the command; `<x>` draws, `a|b` chooses, `…?` is there half of the time."""
+    """Each line: weight, then the command; `<x>` draws, `a|b` chooses, `…?` is there half of the time, `~` joins."""
     out = []
     for line in text.strip().splitlines():
         weight, _, rest = line.strip().partition(" ")
@@ -236,7 +239,7 @@ TABLE = {
         3 PERSIST <k>
         2 KEYS <pat>
         2 DBSIZE
-        2 SCAN 0 COUNT 100000 MATCH? <pat>
+        2 SCAN 0 COUNT 100000 MATCH~<pat>?
         1 SCAN 0 COUNT 100000 TYPE string|list|set|zset|hash|stream|none
         2 SORT <k> LIMIT 0 <n> ALPHA
         2 SORT <k> ALPHA ASC|DESC?
@@ -258,7 +261,8 @@ TABLE = {
         4 GET <k>
         2 GETSET <k> <v>
         2 GETDEL <k>
-        2 GETEX <k> EX|PX|PERSIST|EXAT? <ttl>?
+        2 GETEX <k> EX|PX|EXAT~<ttl>?
+        1 GETEX <k> PERSIST
         2 SETNX <k> <v>
         1 SETEX <k> <ttl> <v>
         1 PSETEX <k> <ttlms> <v>
@@ -276,7 +280,7 @@ TABLE = {
         2 MSET <kv>
         2 MSETNX <kv>
         2 LCS <k> <k> LEN?
-        1 LCS <k> <k> IDX MINMATCHLEN? <n>? WITHMATCHLEN?
+        1 LCS <k> <k> IDX MINMATCHLEN~<n>? WITHMATCHLEN?
         3 SETBIT <k> <off> <bit>
         3 GETBIT <k> <off>
         2 BITCOUNT <k> <i> <i> BYTE|BIT?
@@ -307,9 +311,9 @@ TABLE = {
         3 LTRIM <k> <i> <i>
         2 RPOPLPUSH <k> <k>
         3 LMOVE <k> <k> LEFT|RIGHT LEFT|RIGHT
-        3 LPOS <k> <v> RANK? <i>? COUNT? <i>? MAXLEN? <i>?
+        3 LPOS <k> <v> RANK~<i>? COUNT~<i>? MAXLEN~<i>?
         2 LPOS <k> <f> RANK -1 COUNT 0
-        2 LMPOP <numkeys> LEFT|RIGHT COUNT? <n>?
+        2 LMPOP <numkeys> LEFT|RIGHT COUNT~<n>?
         1 SORT <k> ALPHA
         1 SORT <k> BY nosort LIMIT <i> <i> GET # GET k*
         1 SET <k> <v>
@@ -328,11 +332,11 @@ TABLE = {
         2 SINTERSTORE <k> <keys>
         2 SUNIONSTORE <k> <keys>
         2 SDIFFSTORE <k> <keys>
-        2 SINTERCARD <numkeys> LIMIT? <i>?
+        2 SINTERCARD <numkeys> LIMIT~<i>?
         1 SPOP <k> 100000
         1 SPOP <k> 0
         1 SRANDMEMBER <k> <n>
-        2 SSCAN <k> 0 COUNT 100000 MATCH? <pat>
+        2 SSCAN <k> 0 COUNT 100000 MATCH~<pat>?
         1 SORT <k> ALPHA
         1 SET <k> <v>
     """),
@@ -353,7 +357,7 @@ TABLE = {
         3 HINCRBYFLOAT <k> <f> <fl>
         1 HRANDFIELD <k> <n>
         1 HRANDFIELD <k> 100000 WITHVALUES
-        2 HSCAN <k> 0 COUNT 100000 MATCH? <pat>
+        2 HSCAN <k> 0 COUNT 100000 MATCH~<pat>?
         1 SET <k> <v>
     """),
     "sorted-set": rows("""
@@ -382,7 +386,7 @@ TABLE = {
         1 ZRANGESTORE <k> <k> <r> <r> BYSCORE LIMIT <i> <i>
         2 ZPOPMIN <k> <n>?
         2 ZPOPMAX <k> <n>?
-        2 ZMPOP <numkeys> MIN|MAX COUNT? <n>?
+        2 ZMPOP <numkeys> MIN|MAX COUNT~<n>?
         2 ZREMRANGEBYRANK <k> <i> <i>
         2 ZREMRANGEBYSCORE <k> <r> <r>
         2 ZREMRANGEBYLEX <lk> <lex> <lex>
@@ -392,9 +396,9 @@ TABLE = {
         2 ZUNIONSTORE <k> 2 <k> <k> WEIGHTS <s> <s> AGGREGATE SUM|MIN|MAX
         2 ZINTERSTORE <k> <numkeys>
         2 ZDIFFSTORE <k> <numkeys>
-        2 ZINTERCARD <numkeys> LIMIT? <i>?
+        2 ZINTERCARD <numkeys> LIMIT~<i>?
         1 ZRANDMEMBER <k> <n>
-        2 ZSCAN <k> 0 COUNT 100000 MATCH? <pat>
+        2 ZSCAN <k> 0 COUNT 100000 MATCH~<pat>?
         1 SADD <k> <fs>
         1 SET <k> <v>
     """),

@@ -30,6 +30,17 @@ def unknown(reply):
     return reply[0] == "-" and reply[1].startswith((b"ERR unknown command", b"ERR unknown subcommand"))
 
 
+def only_in(ours, theirs):
+    """For long arrays: the elements that only one side has."""
+    lists = [reply[1] for reply in (ours, theirs)]
+    if not all(isinstance(items, list) and len(items) > 3 for items in lists):
+        return ""
+    left, right = (set(map(repr, items)) for items in lists)
+    shown = [[show(item, 60) for item in items if repr(item) not in other][:5]
+             for items, other in zip(lists, (right, left))]
+    return f"\n      {len(lists[0])} and {len(lists[1])} elements; only ours: {shown[0]}; only theirs: {shown[1]}"
+
+
 class Side:
     """One server with clients by number; restarted when it died."""
 
@@ -79,7 +90,10 @@ class Side:
         """New connections and empty databases."""
         self.drop_clients()
         self.client(1, protocol)
-        self.run([("FLUSHALL",)])
+        if unknown(self.run([("FLUSHALL",)])[0]):      # a young server: empty it the hard way
+            self.drop_clients()
+            self.server.kill()
+            self.server.start()
         return self.client(1, protocol)
 
     def run(self, commands):
@@ -126,7 +140,8 @@ class Pair:
             difference.missing = True
             raise difference
         if not same(name, text, ours, theirs, self.differences, mode):
-            raise Difference(name, f"{command_text(arguments)}\n      ours   {show(ours)}\n      theirs {show(theirs)}")
+            raise Difference(name, f"{command_text(arguments)}\n      ours   {show(ours)}\n      theirs {show(theirs)}"
+                             + only_in(ours, theirs))
 
     def check_next(self, queue, arguments, ours, theirs, mode=None):
         """As check, but knows what was queued since MULTI (in `queue`): EXEC is compared reply by reply."""
