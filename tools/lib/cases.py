@@ -25,6 +25,9 @@ from sides import Difference, command_text
 REPEAT = re.compile(rb"<([^<>]*)\*(\d+)>")
 ESCAPES = {"n": 10, "r": 13, "t": 9, "b": 8, "a": 7}
 
+# For good: a server that a thread started dies with the thread.
+POOL = concurrent.futures.ThreadPoolExecutor(2)
+
 
 class Step:
     def __init__(self, line, client, arguments, mode=None):
@@ -202,8 +205,7 @@ def run_case(pair, case, ours_is_new):
             check(check_expected, step, reply, "ours  ")
         return good, found, True
     if case.stepwise():     # mostly waiting: both sides at once
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            ours, theirs = pool.map(play, pair.sides(), (case, case))
+        ours, theirs = POOL.map(play, pair.sides(), (case, case))
     else:
         ours, theirs = play(pair.ours, case), play(pair.theirs, case)
     for (step, left), (_, right) in zip(ours, theirs):
