@@ -92,7 +92,7 @@ package enum SetCommands {
         let found = try call.entry(&keyspace, 1, .set, .write)
         let wanted = call.count - 2
         var set = found.map { SetValue($0) } ?? SetValue.create(for: call[2], expected: wanted, keyspace)
-        if found != nil { set.prepare(expected: set.count + wanted, keyspace) }
+        if found != nil { set.prepare(expected: wanted, keyspace) }
         var added = 0
         for index in 2..<call.count where set.add(call[index], keyspace) { added += 1 }
         if let found { set.store(found) } else { keyspace.set(call[1], to: set.makeValue(), in: call.database) }
