@@ -14,7 +14,7 @@ package enum ServerMain {
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
-        let families = [StringCommands.all, SetCommands.all, HashCommands.all, SortedSetCommands.all, ConnectionCommands.all, TransactionCommands.all]
+        let families = [StringCommands.all, SetCommands.all, HashCommands.all, SortedSetCommands.all, ListCommands.all, ConnectionCommands.all, TransactionCommands.all]
         let engine = Engine(
             keyspace: Keyspace(databaseCount: 16, seed: .random(), random: RandomSource(seed: 1)),
             table: CommandTable(families))
