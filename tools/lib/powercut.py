@@ -1,8 +1,8 @@
 """A power cut, played on the files that a killed server left: what was not synced may be gone.
 
 The library tools/preload/powercut.c keeps a journal of syncs, renames, creations and removals. After the kill, a
-random suffix of the directory operations that no directory fsync covered is undone, and every file keeps its synced bytes and a
-random part of the others. Whoever syncs right loses nothing that was acknowledged.
+random suffix of the directory operations that no directory fsync covered is undone, and every file keeps its synced
+bytes and a random part of the others. Whoever syncs right loses nothing that was acknowledged.
 """
 import os
 import shutil
