@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 pid_t sr_fork(void) { return fork(); }
+
+void sr_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 // Relaxed: read by INFO and maxmemory checks only, never used to order anything. Split by thread in two
 // plain counters would be faster still; one uncontended lock-prefixed add measured 5 ns.

@@ -7,6 +7,9 @@
 /// fork(2). The child must touch raw memory only: another thread may have held a lock at the moment of the fork.
 pid_t sr_fork(void);
 
+/// The calling thread's name, as top -H shows it: at most 15 bytes.
+void sr_set_thread_name(const char *name);
+
 /// malloc/realloc/free that keep the sum of usable sizes. Never return NULL: running out of memory ends the process.
 void *sr_malloc(size_t byteCount);
 void *sr_calloc(size_t byteCount);

@@ -1,0 +1,141 @@
+import Primitives
+#if canImport(Glibc)
+import Glibc
+#endif
+
+// The AOF's directory on the disk: `dir`/`appenddirname`.
+//
+// Persisting a manifest: write temp-NAME.manifest, fsync, rename over NAME.manifest, fsync the directory. Whatever
+// step a power loss cuts, the next start reads the old manifest or the new one, whole. So a file is created (and its
+// name synced) before the manifest that names it, and unlinked after the manifest that no longer loads it.
+//
+// Upgrade of an old server's single file, each step durable before the next:
+//
+//     1  make the directory                  crash: it is empty; the next start begins again
+//     2  persist a manifest that names the old file as base 1
+//                                            crash: manifest there, file not there yet; the next start goes on with 3
+//     3  rename dir/NAME to directory/NAME, fsync both directories
+//                                            crash: the rename happened or not; done, or as after 2
+
+package struct AOFDirectory: Sendable {
+    package let fileSystem: any FileSystem
+    /// The server's `dir`.
+    package let serverDirectory: String
+    /// `dir`/`appenddirname`.
+    package let path: String
+    /// `appendfilename`.
+    package let filename: String
+
+    package init(_ fileSystem: any FileSystem, serverDirectory: String, name: String, filename: String) {
+        self.fileSystem = fileSystem
+        self.serverDirectory = serverDirectory
+        path = FilePath.join(serverDirectory, name)
+        self.filename = filename
+    }
+
+    package func path(_ name: String) -> String { FilePath.join(path, name) }
+    package func path(_ entry: AOFManifest.Entry) -> String { path(entry.name) }
+    package var manifestPath: String { path(AOFManifest.manifestName(filename)) }
+    package var temporaryManifestPath: String { path(AOFManifest.temporaryManifestName(filename)) }
+
+    /// The manifest on the disk, nil if there is none.
+    package func load() throws(StorageError) -> AOFManifest? {
+        if try fileSystem.status(manifestPath) == nil { return nil }
+        return try Self.load(fileSystem, manifestPath, filename: filename)
+    }
+
+    package static func load(_ fileSystem: any FileSystem, _ path: String,
+                             filename: String) throws(StorageError) -> AOFManifest {
+        let text = try fileSystem.contents(path, limit: AOFManifest.maximumBytes)
+        do throws(AOFManifest.ParseError) {
+            return try AOFManifest.parse(text.bytes, filename: filename)
+        } catch {
+            throw StorageError(.load, path, .corrupt("line \(error.line): \(error.reason)"))
+        }
+    }
+
+    /// Makes the directory, if need be, and its name durable.
+    package func create() throws(StorageError) {
+        if try fileSystem.status(path)?.kind == .directory { return }
+        try fileSystem.makeDirectory(path)
+        try fileSystem.syncDirectory(serverDirectory)
+    }
+
+    /// After this the next start uses `manifest`. Blocks for two syncs.
+    package func persist(_ manifest: AOFManifest) throws(StorageError) {
+        precondition(manifest.filename == filename)
+        let text = manifest.format()
+        try fileSystem.replace(manifestPath, with: text.bytes, through: temporaryManifestPath)
+    }
+
+    /// Creates an empty file for `entry` and makes its name durable; persist the manifest that names it next, and
+    /// only then append to it. A file of that name can only be left over from an attempt that no manifest knows.
+    package func createFile(_ entry: AOFManifest.Entry) throws(StorageError) -> File {
+        let file = try fileSystem.open(path(entry), .createOrEmpty)
+        do throws(StorageError) {
+            try fileSystem.syncDirectory(path)
+        } catch {
+            fileSystem.close(file)
+            throw error
+        }
+        return file
+    }
+
+    /// Opens the file to append to, which a manifest on the disk names.
+    package func openForAppend(_ entry: AOFManifest.Entry) throws(StorageError) -> File {
+        try fileSystem.open(path(entry), .append)
+    }
+
+    /// Gives a finished temporary file of the AOF's directory the base's name, durably. Its contents must be synced.
+    package func adopt(_ temporary: String, as entry: AOFManifest.Entry) throws(StorageError) {
+        try fileSystem.rename(temporary, path(entry))
+        try fileSystem.syncDirectory(path)
+    }
+
+    /// Unlinks the files of HISTORY and persists the manifest without them. A crash in between leaves entries whose
+    /// files are missing, which is no error: nothing loads them. Files that can't be unlinked stay in the manifest.
+    /// Slow on big files: run it on the background thread. Answers the names that went.
+    package func removeHistory(_ manifest: inout AOFManifest) throws(StorageError) -> [String] {
+        if manifest.history.isEmpty { return [] }
+        var removed: [String] = []
+        for entry in manifest.history {
+            do throws(StorageError) {
+                try fileSystem.unlink(path(entry))
+            } catch {
+                if !error.isNotFound { throw error }
+            }
+            removed.append(entry.name)
+        }
+        manifest.forgetHistory()
+        try persist(manifest)
+        return removed
+    }
+
+    /// Unlinks what interrupted rewrites and persists left: `temp-*` of this AOF, `temp-rewriteaof-*`.
+    package func removeTemporaries() throws(StorageError) {
+        guard try fileSystem.status(path)?.kind == .directory else { return }
+        for name in try fileSystem.list(path)
+        where name.hasPrefix("temp-rewriteaof-") || name.hasPrefix("temp-" + filename + ".") {
+            try fileSystem.unlink(path(name))
+        }
+    }
+
+    // MARK: Upgrade
+
+    /// Brings an old server's `dir/appendonly.aof` into the directory. True if there was one to bring. Does nothing
+    /// when the directory has a log of its own.
+    package func upgradeIfNeeded() throws(StorageError) -> Bool {
+        let old = FilePath.join(serverDirectory, filename)
+        guard try fileSystem.status(old)?.kind == .file else { return false }
+        if let manifest = try load() {
+            guard manifest.isUpgrade, try fileSystem.status(path(filename)) == nil else { return false }
+        } else {
+            try create()
+            try persist(AOFManifest.upgrading(filename: filename))
+        }
+        try fileSystem.rename(old, path(filename))
+        try fileSystem.syncDirectory(path)
+        try fileSystem.syncDirectory(serverDirectory)
+        return true
+    }
+}

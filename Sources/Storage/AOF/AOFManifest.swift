@@ -1,0 +1,262 @@
+import Primitives
+
+// The AOF manifest: which files make up the log, in which order.
+//
+//     file appendonly.aof.2.base.rdb seq 2 type b        at most one BASE: a snapshot (RDB, or an AOF)
+//     file appendonly.aof.1.incr.aof seq 1 type h        HISTORY: to be deleted, not to be loaded
+//     file appendonly.aof.2.incr.aof seq 2 type i        INCR: records since, in rising order of seq
+//
+// Text, one file per line, keys and values in turn; `#` begins a comment; a name with odd bytes stands in quotes;
+// unknown keys are skipped. Written in the order BASE, HISTORY, INCR, byte for byte as Redis 7 does.
+//
+// A pure value: its functions answer what the next manifest is. `AOFDirectory` puts it on the disk. Life of the log:
+//
+//     start     openOnStart: a base if there is none, an incr to append to
+//     rewrite   addIncrement when the child is forked (persist, then switch the writer to it);
+//               when the child's base is durable: rewriteDone (persist), which makes the former base and the
+//               increments it covers HISTORY; then the files of HISTORY are unlinked and forgotten (persist)
+//
+// Invariants
+//  1. Increments are in strictly rising order of sequence number.
+//  2. Names are names, not paths.
+//  3. A number once given to a base or an increment is not given again by the same manifest.
+
+package struct AOFManifest: Equatable, Sendable {
+    package enum Kind: UInt8, Sendable {
+        case base = 98, history = 104, increment = 105
+    }
+
+    package struct Entry: Equatable, Sendable {
+        package var name: String
+        package var sequence: Int64
+        package var kind: Kind
+        /// Replication offsets at the file's ends, as Redis 8.2 and later notes them.
+        package var startOffset: Int64?
+        package var endOffset: Int64?
+
+        package init(_ name: String, _ sequence: Int64, _ kind: Kind) {
+            self.name = name
+            self.sequence = sequence
+            self.kind = kind
+        }
+    }
+
+    package enum BaseFormat: Sendable {
+        case rdb, aof
+        var suffix: String { self == .rdb ? ".base.rdb" : ".base.aof" }
+    }
+
+    /// Why a manifest was refused: the words of Redis.
+    package struct ParseError: Error, Equatable, Sendable {
+        package var line: Int
+        /// The line without its end; empty when the file as a whole is to blame.
+        package var text: String
+        package var reason: String
+    }
+
+    /// Bytes of a line with its line feed.
+    package static let maximumLineBytes = 1024
+    /// Bytes of a manifest.
+    package static let maximumBytes = 16 << 20
+
+    /// `appendfilename`.
+    package let filename: String
+    package private(set) var base: Entry?
+    package private(set) var history: [Entry] = []
+    package private(set) var increments: [Entry] = []
+    /// The highest numbers given so far.
+    package private(set) var baseSequence: Int64 = 0
+    package private(set) var incrementSequence: Int64 = 0
+
+    /// An empty one: no file yet.
+    package init(filename: String) { self.filename = filename }
+
+    package static func manifestName(_ filename: String) -> String { filename + ".manifest" }
+    package static func temporaryManifestName(_ filename: String) -> String { "temp-" + filename + ".manifest" }
+
+    /// The files to load, in order.
+    package var loadOrder: [Entry] { (base.map { [$0] } ?? []) + increments }
+    package var isEmpty: Bool { base == nil && increments.isEmpty && history.isEmpty }
+
+    // MARK: Transitions
+
+    /// What a starting server needs before it can append.
+    package struct Opening: Equatable, Sendable {
+        /// A base that must be written: an empty (or the current) data set.
+        package var createBase: Entry?
+        /// The file to append to.
+        package var increment: Entry
+        package var incrementIsNew: Bool
+        /// The manifest changed and must be persisted.
+        package var isChanged: Bool { createBase != nil || incrementIsNew }
+    }
+
+    /// - Parameter needsBase: false when loading just found the log's files as they should be without a base
+    ///   (increments only, as some repairs leave it).
+    package mutating func openOnStart(_ format: BaseFormat, needsBase: Bool = true) -> Opening {
+        var created: Entry?
+        if base == nil && increments.isEmpty && needsBase { created = newBase(format) }
+        if let last = increments.last { return Opening(createBase: created, increment: last, incrementIsNew: false) }
+        return Opening(createBase: created, increment: addIncrement(), incrementIsNew: true)
+    }
+
+    /// A new, empty increment that comes after all others.
+    package mutating func addIncrement() -> Entry {
+        incrementSequence += 1
+        let entry = Entry("\(filename).\(incrementSequence).incr.aof", incrementSequence, .increment)
+        increments.append(entry)
+        return entry
+    }
+
+    /// The name that the next base will have; the rewrite's temporary file is renamed to it before the manifest that
+    /// names it is persisted.
+    package func nextBaseName(_ format: BaseFormat) -> String { "\(filename).\(baseSequence + 1)\(format.suffix)" }
+
+    /// A rewrite succeeded: its base covers everything before the increment `first`, which was added when it began.
+    package mutating func rewriteDone(_ format: BaseFormat, keepingIncrementsFrom first: Int64) -> Entry {
+        let entry = newBase(format)
+        var covered = increments.filter { $0.sequence < first }
+        for index in covered.indices { covered[index].kind = .history }
+        increments.removeAll { $0.sequence < first }
+        history.insert(contentsOf: covered, at: 0)
+        return entry
+    }
+
+    private mutating func newBase(_ format: BaseFormat) -> Entry {
+        if var old = base {
+            old.kind = .history
+            history.insert(old, at: 0)
+        }
+        let entry = Entry(nextBaseName(format), baseSequence + 1, .base)
+        baseSequence += 1
+        base = entry
+        return entry
+    }
+
+    /// The files of HISTORY are gone; their entries are answered and forgotten.
+    @discardableResult
+    package mutating func forgetHistory() -> [Entry] {
+        defer { history.removeAll() }
+        return history
+    }
+
+    /// The manifest that makes a single AOF of an old server the base.
+    package static func upgrading(filename: String) -> AOFManifest {
+        var manifest = AOFManifest(filename: filename)
+        manifest.base = Entry(filename, 1, .base)
+        manifest.baseSequence = 1
+        return manifest
+    }
+
+    /// The manifest is the one that `upgrading` makes: the old file may still have to be moved.
+    package var isUpgrade: Bool {
+        increments.isEmpty && history.isEmpty && base?.name == filename
+    }
+
+    // MARK: Text
+
+    package func format() -> OwnedBytes {
+        var out = OwnedBytes(capacity: 256)
+        if let base { Self.append(base, to: &out) }
+        for entry in history { Self.append(entry, to: &out) }
+        for entry in increments { Self.append(entry, to: &out) }
+        return out
+    }
+
+    private static func append(_ entry: Entry, to out: inout OwnedBytes) {
+        out.append("file ")
+        var name = entry.name
+        name.withUTF8 { text in
+            let bytes = Bytes(text)
+            if bytes.count == 0 || Quote.isNeeded(bytes) || bytes.contains(39) {
+                Quote.append(bytes, to: &out)
+            } else {
+                out.append(bytes)
+            }
+        }
+        out.append(" seq \(entry.sequence) type ")
+        out.append(entry.kind.rawValue)
+        if let offset = entry.startOffset { out.append(" startoffset \(offset)") }
+        if let offset = entry.endOffset { out.append(" endoffset \(offset)") }
+        out.append(UInt8(ascii: "\n"))
+    }
+
+    package static func parse(_ text: Bytes, filename: String) throws(ParseError) -> AOFManifest {
+        var manifest = AOFManifest(filename: filename)
+        if text.count == 0 { throw ParseError(line: 0, text: "", reason: "Found an empty AOF manifest") }
+        var start = 0, line = 0
+        while start < text.count {
+            line += 1
+            let rest = text.from(start)
+            let end = rest.prefix(maximumLineBytes).firstIndex(of: 10)
+            if rest[0] == UInt8(ascii: "#") {
+                // A comment may be longer than a line.
+                start += (rest.firstIndex(of: 10) ?? rest.count - 1) + 1
+                continue
+            }
+            guard let end else {
+                throw ParseError(line: line, text: "", reason: "The AOF manifest file contains too long line")
+            }
+            try manifest.add(Bytes(rebasing: rest[0..<end]), line)
+            start += end + 1
+        }
+        return manifest
+    }
+
+    private mutating func add(_ raw: Bytes, _ number: Int) throws(ParseError) {
+        let line = Self.trimmed(raw)
+        func refuse(_ reason: String) -> ParseError {
+            ParseError(line: number, text: String(decoding: line, as: UTF8.self), reason: reason)
+        }
+        let malformed = "Invalid AOF manifest file format"
+        guard let words = SplitArguments.split(line), words.count >= 6, words.count % 2 == 0 else {
+            throw refuse(malformed)
+        }
+        var name: String?, sequence: Int64?, kindByte: UInt8?, startOffset: Int64?, endOffset: Int64?
+        for index in stride(from: 0, to: words.count, by: 2) {
+            let key = words[index], value = words[index + 1]
+            if key.equalsIgnoringCase("file") {
+                if value.contains(47) || value.contains(92) {
+                    throw refuse("File can't be a path, just a filename")
+                }
+                name = String(decoding: value, as: UTF8.self)
+            } else if key.equalsIgnoringCase("seq") {
+                sequence = Decimal.parseInt64(value)
+            } else if key.equalsIgnoringCase("type") {
+                kindByte = value.first
+            } else if key.equalsIgnoringCase("startoffset") {
+                startOffset = Decimal.parseInt64(value)
+            } else if key.equalsIgnoringCase("endoffset") {
+                endOffset = Decimal.parseInt64(value)
+            }
+        }
+        guard let name, let sequence, let kindByte, !name.isEmpty, name != ".", name != "..", sequence > 0,
+              sequence < Int64.max else { throw refuse(malformed) }
+        guard let kind = Kind(rawValue: kindByte) else { throw refuse("Unknown AOF file type") }
+        var entry = Entry(name, sequence, kind)
+        entry.startOffset = startOffset
+        entry.endOffset = endOffset
+        switch kind {
+        case .base:
+            if base != nil { throw refuse("Found duplicate base file information") }
+            base = entry
+            baseSequence = sequence
+        case .history:
+            history.append(entry)
+        case .increment:
+            if let last = increments.last, sequence <= last.sequence {
+                throw refuse("Found a non-monotonic sequence number")
+            }
+            increments.append(entry)
+            incrementSequence = sequence
+        }
+    }
+
+    private static func trimmed(_ line: Bytes) -> Bytes {
+        func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 || byte == 13 || byte == 10 }
+        var start = 0, end = line.count
+        while start < end && isBlank(line[start]) { start += 1 }
+        while end > start && isBlank(line[end - 1]) { end -= 1 }
+        return Bytes(rebasing: line[start..<end])
+    }
+}

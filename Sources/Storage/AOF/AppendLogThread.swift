@@ -1,0 +1,166 @@
+import Primitives
+
+// The log thread: takes one step at a time (a batch, an fsync, a switch of files), as the holder and without the
+// lock, and publishes what came of it.
+
+extension AppendLog {
+    private enum Step {
+        case write(sync: Bool)
+        case sync
+        case switchFile(File)
+    }
+
+    private struct Outcome {
+        var writeFailure: StorageError?
+        var syncFailure: StorageError?
+        var didWrite = false
+        var didSync = false
+        var switched = false
+        var syncNanoseconds: Int64 = 0
+    }
+
+    func runLogThread() {
+        lock.lock()
+        while !isStopping {
+            guard let step = nextStep() else {
+                logThreadAwaitsEngine = holder == .engine
+                lock.waitForWork(until: holder == .engine ? nil : deadline())
+                continue
+            }
+            holder = .log
+            let start = LogOffset(written.load(ordering: .relaxed))
+            lock.unlock()
+            let outcome = perform(step, at: start)
+            lock.lock()
+            holder = .nobody
+            publish(outcome, step)
+            lock.signalDone()
+            lock.unlock()
+            onProgress()
+            lock.lock()
+        }
+        lock.signalDone()
+        lock.unlock()
+    }
+
+    // MARK: What to do next, lock held
+
+    private func nextStep() -> Step? {
+        if holder != .nobody || state.isPoisoned { return nil }
+        if !hasBatch && hasHeld {
+            swap(&batch, &held)
+            hasBatch = true
+            hasHeld = false
+        }
+        if hasBatch {
+            if state != .healthy && MonotonicNanoseconds.now() < retryAt { return nil }
+            return sharedPolicy == .always ? noteSyncStart(.write(sync: true)) : .write(sync: false)
+        }
+        if let nextFile { return .switchFile(nextFile) }
+        guard isDirty else {
+            syncIsRequested = false
+            return nil
+        }
+        if syncIsRequested || sharedPolicy == .always { return noteSyncStart(.sync) }
+        guard let due = syncDue(), MonotonicNanoseconds.now() >= due else { return nil }
+        return noteSyncStart(.sync)
+    }
+
+    private func noteSyncStart(_ step: Step) -> Step {
+        lastSyncStart = MonotonicNanoseconds.now()
+        counters.isSyncing = true
+        return step
+    }
+
+    /// When the next fsync once a second is due; nil if none is.
+    private func syncDue() -> MonotonicNanoseconds? {
+        guard sharedPolicy == .everysec, !syncsAreSuspended, isDirty else { return nil }
+        return MonotonicNanoseconds(lastSyncStart.rawValue &+ Self.second)
+    }
+
+    private func deadline() -> MonotonicNanoseconds? {
+        if state.isPoisoned { return nil }
+        if hasBatch { return state == .healthy ? nil : retryAt }
+        return syncDue()
+    }
+
+    // MARK: Doing it, without the lock
+
+    private func perform(_ step: Step, at start: LogOffset) -> Outcome {
+        var outcome = Outcome()
+        switch step {
+        case .write(let sync):
+            outcome.writeFailure = writeBatch(batch.bytes, at: start)
+            outcome.didWrite = outcome.writeFailure == nil
+            if outcome.didWrite && sync { syncFile(&outcome) }
+        case .sync:
+            syncFile(&outcome)
+        case .switchFile(let next):
+            // Invariant 3; under `always` there is nothing left to sync.
+            if durableOffset < start || needsTruncation { finishOldFile(&outcome) }
+            if outcome.syncFailure != nil || outcome.writeFailure != nil { return outcome }
+            fileSystem.close(file)
+            file = next
+            fileSize = 0
+            outcome.switched = true
+        }
+        return outcome
+    }
+
+    private func finishOldFile(_ outcome: inout Outcome) {
+        if needsTruncation {
+            do throws(StorageError) {
+                try fileSystem.truncate(file, to: fileSize)
+                needsTruncation = false
+            } catch {
+                outcome.syncFailure = error
+                return
+            }
+        }
+        syncFile(&outcome)
+    }
+
+    private func syncFile(_ outcome: inout Outcome) {
+        let begin = MonotonicNanoseconds.now()
+        do throws(StorageError) {
+            try fileSystem.syncData(file)
+            outcome.didSync = true
+        } catch {
+            var failure = error
+            failure.offset = fileSize
+            outcome.syncFailure = failure
+        }
+        outcome.syncNanoseconds = MonotonicNanoseconds.now().nanoseconds(since: begin)
+    }
+
+    // MARK: What came of it, lock held
+
+    private func publish(_ outcome: Outcome, _ step: Step) {
+        counters.isSyncing = false
+        if outcome.didWrite {
+            let end = LogOffset(written.load(ordering: .relaxed)).advanced(by: batch.count)
+            hasBatch = false
+            batch.removeAll(keeping: 1 << 20)
+            wroteBatch(upTo: end)
+        }
+        if let failure = outcome.writeFailure { writeFailed(failure) }
+        if outcome.didSync {
+            counters.syncs += 1
+            counters.lastSyncNanoseconds = outcome.syncNanoseconds
+            durable.store(written.load(ordering: .relaxed), ordering: .releasing)
+            syncIsRequested = false
+        }
+        if let failure = outcome.syncFailure {
+            counters.syncFailures += 1
+            setState(.poisoned(failure, durable: LogOffset(durable.load(ordering: .relaxed))))
+        }
+        if outcome.switched {
+            nextFile = nil
+            if let framing = nextFraming { self.framing = framing }
+            nextFraming = nil
+            framing.fileChanged()
+            counters.fileBytes = 0
+            needsTruncation = false
+        }
+    }
+}
