@@ -14,10 +14,9 @@ package enum ServerMain {
         }
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
-        let families = [StringCommands.all, SetCommands.all, HashCommands.all, SortedSetCommands.all, ListCommands.all, ConnectionCommands.all, TransactionCommands.all]
         let engine = Engine(
             keyspace: Keyspace(databaseCount: 16, seed: .random(), random: RandomSource(seed: 1)),
-            table: CommandTable(families))
+            table: CommandTable(AllCommands.families))
         let core = ServerCore(engine: engine, loop: loop)
         let listener = Listener(server: core, group: group)
         let channel = try listener.bootstrap(backlog: 511).bind(host: "127.0.0.1", port: port).wait()

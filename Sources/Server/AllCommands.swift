@@ -1,0 +1,28 @@
+import Commands
+import Engine
+
+/// Every command family; the table of commands is made of these.
+package enum AllCommands {
+    package static let families: [[Command]] = [
+        ConnectionCommands.all,
+        TransactionCommands.all,
+        StringCommands.all,
+        ListCommands.all,
+        SetCommands.all,
+        SortedSetCommands.all,
+        HashCommands.all,
+    ]
+}
+
+extension Handler {
+    /// A handler that needs the server around the engine.
+    package static func server(
+        _ body: @escaping @Sendable (ServerCore, inout Call) throws(CommandError) -> Void
+    ) -> Handler {
+        .control { (context: AnyObject, call: inout Call) throws(CommandError) in
+            let engine = unsafeDowncast(context, to: Engine.self)
+            guard let host = engine.host else { throw .text("ERR no server") }
+            try body(unsafeDowncast(host, to: ServerCore.self), &call)
+        }
+    }
+}
