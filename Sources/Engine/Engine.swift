@@ -191,6 +191,8 @@ package final class Engine {
     private func gateReply(_ session: Session, _ replyStart: Int, wrote: Bool) {
         if isInUnit {
             unitWrote = unitWrote || wrote
+            // Its record is the unit's: the stamp is set when the unit ends.
+            if effects.pointee.flushed != nil { keyspace.readsEveryKey() }
             return
         }
         let end = logEnd
