@@ -12,12 +12,14 @@ package enum HashExpiry {
     package static let all: [Command] = [
         Command("hexpire", arity: -6, [.write, .denyoom, .fast], [.write, .hash, .fast],
                 keys: "idx:1>rng:0/1/0{RW,update}",
-                group: .hash, since: "7.4.0", complexity: "O(N)", summary: "Sets the expire of hash fields in seconds from now.", arguments: """
+                group: .hash, since: "7.4.0", complexity: "O(N)",
+                summary: "Sets the expire of hash fields in seconds from now.", arguments: """
                     key:key#0 seconds:integer condition:oneof?(nx:pure-token@NX xx:pure-token@XX gt:pure-token@GT \
                     lt:pure-token@LT) fields:block@FIELDS(numfields:integer field:string*)
                     """, propagates: .rewritten, .data(hexpire)),
         Command("hexpireat", arity: -6, [.write, .denyoom, .fast], [.write, .hash, .fast],
-                keys: "idx:1>rng:0/1/0{RW,update}", group: .hash, since: "7.4.0", complexity: "O(N)", summary: "Sets the expire of hash fields to a Unix time in seconds.", arguments: """
+                keys: "idx:1>rng:0/1/0{RW,update}", group: .hash, since: "7.4.0", complexity: "O(N)",
+                summary: "Sets the expire of hash fields to a Unix time in seconds.", arguments: """
                     key:key#0 unix-time-seconds:unix-time condition:oneof?(nx:pure-token@NX xx:pure-token@XX \
                     gt:pure-token@GT lt:pure-token@LT) fields:block@FIELDS(numfields:integer field:string*)
                     """, propagates: .rewritten, .data(hexpireat)),
@@ -31,16 +33,19 @@ package enum HashExpiry {
                 .data(hpersist)),
         Command("hpexpire", arity: -6, [.write, .denyoom, .fast], [.write, .hash, .fast],
                 keys: "idx:1>rng:0/1/0{RW,update}",
-                group: .hash, since: "7.4.0", complexity: "O(N)", summary: "Sets the expire of hash fields in milliseconds from now.", arguments: """
+                group: .hash, since: "7.4.0", complexity: "O(N)",
+                summary: "Sets the expire of hash fields in milliseconds from now.", arguments: """
                     key:key#0 milliseconds:integer condition:oneof?(nx:pure-token@NX xx:pure-token@XX gt:pure-token@GT \
                     lt:pure-token@LT) fields:block@FIELDS(numfields:integer field:string*)
                     """, propagates: .rewritten, .data(hpexpire)),
         Command("hpexpireat", arity: -6, [.write, .denyoom, .fast], [.write, .hash, .fast],
-                keys: "idx:1>rng:0/1/0{RW,update}", group: .hash, since: "7.4.0", complexity: "O(N)", summary: "Sets the expire of hash fields to a Unix time in milliseconds.", arguments: """
+                keys: "idx:1>rng:0/1/0{RW,update}", group: .hash, since: "7.4.0", complexity: "O(N)",
+                summary: "Sets the expire of hash fields to a Unix time in milliseconds.", arguments: """
                     key:key#0 unix-time-milliseconds:unix-time condition:oneof?(nx:pure-token@NX xx:pure-token@XX \
                     gt:pure-token@GT lt:pure-token@LT) fields:block@FIELDS(numfields:integer field:string*)
                     """, propagates: .rewritten, .data(hpexpireat)),
-        Command("hpexpiretime", arity: -5, [.readonly, .fast], [.read, .hash, .fast], keys: "idx:1>rng:0/1/0{RO,access}",
+        Command("hpexpiretime", arity: -5, [.readonly, .fast], [.read, .hash, .fast],
+                keys: "idx:1>rng:0/1/0{RO,access}",
                 group: .hash, since: "7.4.0", complexity: "O(N)",
                 summary: "Returns when hash fields expire, as Unix times in milliseconds.",
                 arguments: "key:key#0 fields:block@FIELDS(numfields:integer field:string*)", .data(hpexpiretime)),

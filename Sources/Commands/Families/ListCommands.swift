@@ -116,6 +116,10 @@ package enum ListCommands {
         }
     }
 
+    private static let rankOutOfRange = CommandError.text("""
+        ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        """)
+
     static func lpos(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         var rank = 1, wanted: Int?, maximum = 0, index = 3
         while index < call.count {
@@ -128,7 +132,7 @@ package enum ListCommands {
                         or use negative to start from the end of the list
                         """)
                 }
-                if value == .min { throw .text("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807") }
+                if value == .min { throw rankOutOfRange }
                 rank = Int(value)
             } else if call.isWord(index, "COUNT") {
                 guard let value = Decimal.parseInt64(call[index + 1]), value >= 0 else {

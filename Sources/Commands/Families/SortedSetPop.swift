@@ -27,7 +27,9 @@ extension SortedSetCommands {
         if call.count > 3 { throw .syntax }
         var wanted = 1
         if call.count == 3 {
-            guard let value = Decimal.parseInt64(call[2]) else { throw .text("ERR value is out of range, must be positive") }
+            guard let value = Decimal.parseInt64(call[2]) else {
+                throw .text("ERR value is out of range, must be positive")
+            }
             if value < 0 { throw .text("ERR value is out of range, must be positive") }
             wanted = Int(value)
         }

@@ -182,7 +182,8 @@ package struct HashTable<Element: HashElement> {
     @inline(__always)
     package func slot(_ key: Bytes, _ hash: UInt64) -> UnsafeMutablePointer<UnsafeMutableRawPointer>? {
         guard let found = locate(key, hash) else { return nil }
-        return UnsafeMutableRawPointer(found.bucket.slot(found.index)).assumingMemoryBound(to: UnsafeMutableRawPointer.self)
+        return UnsafeMutableRawPointer(found.bucket.slot(found.index))
+            .assumingMemoryBound(to: UnsafeMutableRawPointer.self)
     }
 
     @inline(__always)

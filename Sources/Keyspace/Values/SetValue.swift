@@ -228,7 +228,9 @@ package struct SetValue {
             return true
         case .intset:
             var set = intset
-            guard member.count <= 20, let integer = Decimal.parseInt64(member), set.remove(integer) else { return false }
+            guard member.count <= 20, let integer = Decimal.parseInt64(member), set.remove(integer) else {
+                return false
+            }
             pointer = set.pointer
             return true
         case .listpack, .raw, .int, .skiplist, .embstr, .quicklist, .stream, .listpackex:
