@@ -58,7 +58,8 @@ enum RDBFixture {
         #expect(lines { $0[0] = 0 } == [
             "--- RDB ERROR DETECTED ---", "[offset 9] Wrong signature trying to load DB from file",
             "[additional info] While doing: start"])
-        #expect(lines { $0.replaceSubrange(5..<9, with: "0099".utf8) }[1] == "[offset 9] Can't handle RDB format version 99")
+        #expect(lines { $0.replaceSubrange(5..<9, with: "0099".utf8) }[1]
+            == "[offset 9] Can't handle RDB format version 99")
         #expect(lines { $0.replaceSubrange(($0.count - 8)..., with: [UInt8](repeating: 0, count: 8)) }[0]
             == "[offset 717941] \\o/ RDB looks OK! \\o/")
         let cut = Array(check(Array(good.prefix(50000))).closingLines)
@@ -128,7 +129,8 @@ struct SplitMix {
         switch below(5) {
         case 0: for _ in 0...below(4) where !bytes.isEmpty { bytes[below(bytes.count)] ^= 1 << UInt8(below(8)) }
         case 1: bytes.removeLast(below(bytes.count))
-        case 2: for _ in 0...below(8) where !bytes.isEmpty { bytes[below(bytes.count)] = UInt8(truncatingIfNeeded: next()) }
+        case 2:
+            for _ in 0...below(8) where !bytes.isEmpty { bytes[below(bytes.count)] = UInt8(truncatingIfNeeded: next()) }
         case 3:
             let at = below(bytes.count), length = min(below(64), bytes.count - at)
             bytes.removeSubrange(at..<(at + length))

@@ -8,11 +8,11 @@ import Glibc
 /// A disk in memory that knows what a power loss would take: bytes that no sync covered, names whose directory was
 /// not synced. Faults are planted by `faults`.
 ///
-/// Model: a file's durable bytes are those of its last successful sync. A directory remembers the changes of names since
-/// its last sync, in order; a crash keeps a prefix of them.
+/// Model: a file's durable bytes are those of its last successful sync. A directory remembers the changes of names
+/// since its last sync, in order; a crash keeps a prefix of them.
 package final class MemoryFileSystem: FileSystem {
     package struct Faults: Sendable {
-        /// The nth `sync`/`syncData` from now on fails with EIO (1 is the next); that file's unsynced bytes are dropped.
+        /// The nth `sync`/`syncData` from now on fails with EIO (1 is the next); the file's unsynced bytes are dropped.
         package var failSync: Int?
         /// All syncs fail.
         package var failAllSyncs = false

@@ -301,7 +301,8 @@ package struct AOFReader: ~Copyable {
     private mutating func torn(_ reason: String) throws(StorageError) -> AOFItem {
         let start = consumed
         if !isProbe, let next = try AOFResync.find(source, after: start) {
-            end = AOFEnd(.corrupt, keep: wholeEnd, offset: start, "\(reason), but whole records follow from byte \(next)")
+            end = AOFEnd(.corrupt, keep: wholeEnd, offset: start,
+                         "\(reason), but whole records follow from byte \(next)")
         } else {
             end = AOFEnd(.torn, keep: wholeEnd, offset: isInUnit ? unitStart : start, reason)
         }

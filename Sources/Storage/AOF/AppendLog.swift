@@ -37,8 +37,8 @@ import Synchronization
 //  - after fdatasync: the batch is there. fdatasync writes the file's new size too.
 //  - during a switch of files: the new file was created, its name and the manifest synced before `switchFile` was
 //    called; by 3 it is empty until the old one is durable. So a torn record can only be at the very end of the log.
-//  - after a failed write: the torn batch is cut off at once; if that fails too, before the next write. Whatever is left
-//    at a crash is a torn tail as above.
+//  - after a failed write: the torn batch is cut off at once; if that fails too, before the next write. Whatever is
+//    left at a crash is a torn tail as above.
 //  - after a failed fsync: the kernel may have dropped dirty pages and marked them clean: the file may have a hole
 //    though a second fsync would succeed. Nothing that is not durable is acknowledged under `always`. The server
 //    writes a new base from memory to a new file; only when that is durable and in the manifest does `replaceFile`
@@ -329,8 +329,8 @@ package final class AppendLog: @unchecked Sendable {
 
     /// Heals a failed or poisoned log: a base that covers every record before `covered` is durable, and the manifest on
     /// the disk names it and then `file`, which is empty. Records before `covered` are dropped, those from there on go
-    /// to `file`. `covered` is where the base's image was taken: not before `takenOffset`, and at a SELECT (or the end).
-    /// False, with nothing changed, while the log thread is at work: try again when woken.
+    /// to `file`. `covered` is where the base's image was taken: not before `takenOffset`, and at a SELECT (or the
+    /// end). False, with nothing changed, while the log thread is at work: try again when woken.
     package func replaceFile(_ file: File, coveredUpTo covered: LogOffset, framing: (any BatchFraming)? = nil,
                              _ pending: inout OwnedBytes) -> Bool {
         lock.lock()
