@@ -70,8 +70,10 @@ package struct Effects: ~Copyable {
     package var records = OwnedBytes()
     package var recordCount = 0
     package var block: BlockRequest?
-    /// Databases that were emptied or exchanged as a whole; −1 all. Their watchers and caches are told.
+    /// A database that was emptied as a whole; −1 all. Its watchers and caches are told.
     package var flushed: Int?
+    /// Two databases that changed places.
+    package var swapped: (Int, Int)?
 
     package init() { events = .allocate(capacity: eventCapacity) }
     deinit { events.deallocate() }
@@ -86,6 +88,7 @@ package struct Effects: ~Copyable {
         }
         block = nil
         flushed = nil
+        swapped = nil
     }
 
     package mutating func add(_ event: KeyEvent) {

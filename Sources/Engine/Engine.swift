@@ -181,7 +181,7 @@ package final class Engine {
             wrote = propagate(session, id, arguments, raw: raw)
         }
         if effects.pointee.eventCount > 0 { announce() }
-        if effects.pointee.flushed != nil { announceFlush() }
+        if effects.pointee.flushed != nil || effects.pointee.swapped != nil { announceWhole() }
         if effects.pointee.block != nil { park(session, id, arguments) }
         if keyspace.stamps.isEnabled { gateReply(session, replyStart, wrote: wrote) }
         if session.replyMode != .on { applyReplyMode(session, replyStart) }
@@ -199,7 +199,6 @@ package final class Engine {
         var offset = end
         if wrote || unitWrote {
             unitWrote = false
-            if effects.pointee.flushed != nil { keyspace.stamps.wroteEverything(upTo: end) }
             keyspace.stamps.wrote(upTo: end)
         } else {
             offset = keyspace.stamps.readOffset(latest: end)

@@ -187,12 +187,30 @@ extension Engine {
         }
     }
 
-    func announceFlush() {
-        guard let flushed = effects.pointee.flushed else { return }
-        for (name, sessions) in watchers where flushed < 0 || name.database == flushed {
-            for session in sessions { session.watchBroken = true }
+    /// Databases changed as a whole.
+    func announceWhole() {
+        if let flushed = effects.pointee.flushed { announceFlush(flushed) }
+        if let (first, second) = effects.pointee.swapped { announceSwap(first, second) }
+    }
+
+    /// A watched key that existed is gone; one that did not exist still doesn't. A watch that nothing broke yet
+    /// knows which it was.
+    private func announceFlush(_ database: Int) {
+        for (name, sessions) in watchers where database < 0 || name.database == database {
+            for session in sessions where session.watchedKey(name)?.existed == true { session.watchBroken = true }
         }
-        for name in waiters.keys where (flushed < 0 || name.database == flushed) && !readyKeys.contains(name) {
+    }
+
+    /// A watched key that existed is another one now (the other database's, or none); one that did not exist may.
+    private func announceSwap(_ first: Int, _ second: Int) {
+        for (name, sessions) in watchers where name.database == first || name.database == second {
+            let exists = isAlive(name)
+            for session in sessions where exists || session.watchedKey(name)?.existed == true {
+                session.watchBroken = true
+            }
+        }
+        for name in waiters.keys where (name.database == first || name.database == second)
+            && !readyKeys.contains(name) {
             readyKeys.append(name)
         }
     }

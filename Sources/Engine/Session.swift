@@ -65,6 +65,8 @@ package struct Waiting {
 
 package struct WatchedKey {
     package let name: KeyName
+    /// There was such a key when WATCH saw it, and its time had not come.
+    package let existed: Bool
     /// It was past its time when WATCH saw it: its removal is no change.
     package let wasExpired: Bool
 }
@@ -122,6 +124,8 @@ package final class Session {
     }
 
     package var reply: ReplyWriter { ReplyWriter(output, version) }
+
+    func watchedKey(_ name: KeyName) -> WatchedKey? { watched.first { $0.name == name } }
 
     /// Bytes written so far may leave only when the log is durable up to `offset`. Ungated bytes written before
     /// the first gate are not held back by it: `start` is where the gated command's reply began.

@@ -129,7 +129,7 @@ extension Engine {
         let hash = keyspace.databases[session.database].keys.hash(key)
         let present = keyspace.databases[session.database].keys.find(key, hash).map { Entry($0) }
         let expired = present.map { keyspace.isExpired($0) } ?? false
-        session.watched.append(WatchedKey(name: name, wasExpired: expired))
+        session.watched.append(WatchedKey(name: name, existed: present != nil && !expired, wasExpired: expired))
         watchers[name, default: []].append(session)
     }
 
@@ -144,12 +144,19 @@ extension Engine {
     func breakWatches(_ name: KeyName) {
         guard let sessions = watchers[name] else { return }
         for session in sessions {
-            let wasExpired = session.watched.first { $0.name == name }?.wasExpired ?? false
+            let wasExpired = session.watchedKey(name)?.wasExpired ?? false
             let exists = name.key.withUnsafeBytes {
                 keyspace.databases[name.database].keys.find($0) != nil
             }
             if wasExpired && !exists { continue }
             session.watchBroken = true
+        }
+    }
+
+    /// There is such a key and its time has not come.
+    func isAlive(_ name: KeyName) -> Bool {
+        name.key.withUnsafeBytes { key in
+            keyspace.databases[name.database].keys.find(key).map { !keyspace.isExpired(Entry($0)) } ?? false
         }
     }
 

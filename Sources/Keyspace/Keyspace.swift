@@ -16,7 +16,9 @@ package enum Access {
     case read
     /// To change it: refreshes LRU/LFU.
     case write
-    /// To look without leaving a trace (OBJECT, DEBUG, TTL with NOTOUCH).
+    /// For a reply about the key, not its value (EXISTS, TTL, TYPE, OBJECT): counts, but is no use of the value.
+    case glance
+    /// To look without leaving a trace (DEBUG, deletion).
     case peek
 }
 
@@ -59,7 +61,7 @@ package struct Keyspace: ~Copyable {
     /// Likewise hash fields: repeated (u32 database, u32 key length, u32 fields, u32 1 if the key is gone; key; then
     /// u32 length and bytes of each field).
     package var expiredFields = OwnedBytes()
-    /// Values set aside for the background thread: triples of type, encoding, payload.
+    /// Values and tables set aside for the background thread, see Garbage.swift.
     package var garbage = OwnedBytes()
     package var stamps = DurabilityStamps()
 
@@ -93,22 +95,31 @@ package struct Keyspace: ~Copyable {
     @inline(__always)
     package mutating func find(_ key: Bytes, _ hash: UInt64, in database: Int, _ access: Access) -> Entry? {
         guard let element = databases[database].keys.find(key, hash) else {
-            if access == .read { statistics.misses += 1 }
+            countMiss(access)
             return nil
         }
         let entry = Entry(element)
         if entry.hasExpire && isExpired(entry) && expire(entry, hash, in: database) {
-            if access == .read { statistics.misses += 1 }
+            countMiss(access)
             return nil
         }
         switch access {
         case .read:
             statistics.hits += 1
             touch(entry)
+        case .glance: statistics.hits += 1
         case .write: touch(entry)
         case .peek: break
         }
         return entry
+    }
+
+    @inline(__always)
+    private mutating func countMiss(_ access: Access) {
+        switch access {
+        case .read, .glance: statistics.misses += 1
+        case .write, .peek: break
+        }
     }
 
     @inline(__always)
@@ -159,7 +170,8 @@ package struct Keyspace: ~Copyable {
     package mutating func setString(_ key: Bytes, to value: Bytes, in database: Int, keepExpire: Bool) -> Entry {
         let hash = databases[database].keys.hash(key)
         stamps.note(hash)
-        let old = databases[database].keys.find(key, hash).map { Entry($0) }
+        var old = databases[database].keys.find(key, hash).map { Entry($0) }
+        if let present = old, present.hasExpire, isExpired(present), expire(present, hash, in: database) { old = nil }
         let integer = value.count <= 20 ? Decimal.parseInt64(value) : nil
         if let old, keepExpire || !old.hasExpire, old.type == .string,
            overwrite(old, value, integer) {
@@ -335,11 +347,8 @@ package struct Keyspace: ~Copyable {
     }
 
     private mutating func discardValue(_ entry: Entry, lazily: Bool) {
-        if lazily && entry.type != .string {
-            garbage.append(uninitialized: 16) {
-                $0.storeBytes(of: UInt64(entry.type.rawValue) << 8 | UInt64(entry.encoding.rawValue), as: UInt64.self)
-                $0.storeBytes(of: entry.payload, toByteOffset: 8, as: UInt64.self)
-            }
+        if lazily && Garbage.parts(entry) > Garbage.worthwhileParts {
+            Garbage.add(type: entry.type, encoding: entry.encoding, payload: entry.payload, to: &garbage)
         } else {
             Value.destroy(entry.type, entry.encoding, entry.payload)
         }

@@ -21,7 +21,11 @@ package enum StringCommands {
             call.reply.null()
             return
         }
-        if entry.encoding == .int { call.reply.bulk(integer: entry.integer) } else { call.reply.bulk(entry.stringBytes) }
+        if entry.encoding == .int {
+            call.reply.bulk(integer: entry.integer)
+        } else {
+            call.reply.bulk(entry.stringBytes)
+        }
     }
 
     static func set(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
