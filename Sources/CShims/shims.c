@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "CShims.h"
 #include <errno.h>
 #include <malloc.h>
@@ -6,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 pid_t sr_fork(void) { return fork(); }
+
+int sr_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
 void sr_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 

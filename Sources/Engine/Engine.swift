@@ -73,6 +73,8 @@ package final class Engine {
     package var notifyClasses = EventClass(rawValue: 0)
     /// Called for each command before it runs, when somebody monitors.
     package var onMonitor: ((Session, Arguments) -> Void)?
+    /// Called when a client speaks HTTP; its connection ends.
+    package var onCrossProtocolRequest: ((Session) -> Void)?
     /// Monotonic nanoseconds, given by the server; 0-returning in simulations.
     package var monotonicNanoseconds: () -> UInt64 = { 0 }
 
@@ -264,6 +266,12 @@ package final class Engine {
     }
 
     private func refuseUnknown(_ session: Session, _ arguments: Arguments) {
+        if arguments[0].equalsIgnoringCase("POST") || arguments[0].equalsIgnoringCase("HOST:") {
+            // A browser was made to talk to us: not a word, and the connection ends.
+            session.closeAfterReplies = true
+            onCrossProtocolRequest?(session)
+            return
+        }
         if session.inMulti { session.transactionFailed = true }
         let start = session.output.pointee.count
         writeError(.message(unknownText(arguments)), nil, session)

@@ -78,8 +78,9 @@ package final class Session {
     package var isAuthenticated = true
     package var user = "default"
 
-    /// Replies in order; the first `releasable` bytes may be sent.
+    /// Replies in order; the first `sentCount` bytes are sent, those up to `releasable` may be.
     package let output: UnsafeMutablePointer<OwnedBytes>
+    package private(set) var sentCount = 0
     /// Runs of gated bytes, in order; bytes before the first run's start are free to go.
     package var gates: [GatedReplies] = []
     /// Output bytes that are not behind any gate, counted from the start (only while `gates` is empty).
@@ -96,6 +97,7 @@ package final class Session {
     package var waiting: Waiting?
 
     package var closeAfterReplies = false
+    package var kind = ClientKind.normal
     package var noTouch = false
     package var replyMode = ReplyMode.on
     package enum ReplyMode { case on, off, skip, skipNext }
@@ -140,7 +142,12 @@ package final class Session {
     }
 
     /// How many bytes at the front of `output` may be sent when the log is durable up to `durable`.
+    @inline(__always)
     package func releasable(_ durable: LogOffset) -> Int {
+        gates.isEmpty ? output.pointee.count : gatedReleasable(durable)
+    }
+
+    private func gatedReleasable(_ durable: LogOffset) -> Int {
         var count = 0
         for gate in gates {
             if gate.offset > durable { return count }
@@ -149,21 +156,35 @@ package final class Session {
         return output.pointee.count
     }
 
-    /// The first `count` bytes were handed to the socket.
+    /// `count` more bytes were taken by the socket. The sent front of a long output is dropped when it is half of it,
+    /// so that sending n bytes in pieces moves O(n) bytes.
     package func sent(_ count: Int) {
-        output.pointee.dropFirst(count)
-        if output.pointee.isEmpty {
-            gates.removeAll(keepingCapacity: true)
-            return
+        sentCount += count
+        if sentCount == output.pointee.count {
+            sentCount = 0
+            output.pointee.removeAll(keeping: Self.keptOutputBytes)
+            if !gates.isEmpty { gates.removeAll(keepingCapacity: true) }
+        } else if sentCount >= Self.keptOutputBytes && sentCount >= output.pointee.count / 2 {
+            dropSent()
         }
+    }
+
+    private static let keptOutputBytes = 1 << 14
+
+    private func dropSent() {
+        output.pointee.dropFirst(sentCount)
         var kept = 0
-        for gate in gates where gate.end > count {
-            gates[kept] = GatedReplies(end: gate.end - count, offset: gate.offset)
+        for gate in gates where gate.end > sentCount {
+            gates[kept] = GatedReplies(end: gate.end - sentCount, offset: gate.offset)
             kept += 1
         }
         gates.removeLast(gates.count - kept)
+        sentCount = 0
     }
 }
+
+/// Whose limits a client's unsent output is held to.
+package enum ClientKind: Sendable { case normal, replica, pubsub }
 
 /// What the engine may ask of the connection behind a session.
 package protocol SessionLink: AnyObject {

@@ -1,58 +1,69 @@
 import Commands
 import Engine
 import Keyspace
-import NIOCore
-import NIOPosix
 import Primitives
 import RESP
 
 /// Counters of INFO stats that belong to sockets.
-struct ServerStatistics {
-    var inputBytes = 0
-    var outputBytes = 0
-    var connectionsReceived = 0
-    var connectionsRejected = 0
+package struct ServerStatistics {
+    package var inputBytes = 0
+    package var outputBytes = 0
+    package var connectionsReceived = 0
+    package var connectionsRejected = 0
 }
 
 /// The server around one engine: all of it runs on one event loop.
 package final class ServerCore {
-    let engine: Engine
-    let loop: any EventLoop
-    var statistics = ServerStatistics()
-    var requestLimits = RequestLimits()
-    var connections: [Int64: Connection] = [:]
+    package let engine: Engine
+    package let loop: EngineLoop
+    package var statistics = ServerStatistics()
+
+    // MARK: Clients
+
+    package var requestLimits = RequestLimits()
+    package var connectionLimits = ConnectionLimits()
+    /// By session id.
+    package var connections: [Int64: Connection] = [:]
     var nextSessionID: Int64 = 1
+    /// As CLIENT LIST shows the address of a Unix socket's clients.
+    package var unixSocketPath = ""
+    /// Where all connections read to; what is to be kept is copied before the next one reads.
+    let readBuffer: UnsafeMutableRawPointer
     /// Connections with replies to send at the end of the tick.
     var dirtyConnections: [Connection] = []
     /// Connections whose replies wait for the log.
     var gatedConnections: [Connection] = []
-    var isInTick = false
+    /// Connections with kept input to execute.
+    var resumingConnections: [Connection] = []
+    package internal(set) var pause: ClientPause?
+    var pauseTimer: LoopTimer?
+    var pausedConnections: [Connection] = []
+    var lingering: [Lingering] = []
 
-    package init(engine: Engine, loop: any EventLoop) {
+    // What others want to know or decide about clients.
+
+    /// Whole reply line (with minus and CR LF) that refuses a new connection; nil: welcome. Given the peer's IP
+    /// (nil for a Unix socket).
+    package var refusal: ((_ host: String?, _ isUnix: Bool) -> String?)?
+    package var onConnect: ((Connection) -> Void)?
+    package var onDisconnect: ((Connection) -> Void)?
+    /// With the input from the bad request on.
+    package var onProtocolError: ((Connection, ProtocolError, Bytes) -> Void)?
+    package var onQueryBufferLimit: ((Connection) -> Void)?
+    package var onOutputLimit: ((Connection) -> Void)?
+    package var onIdleTimeout: ((Connection) -> Void)?
+
+    package init(engine: Engine, loop: EngineLoop) {
         self.engine = engine
         self.loop = loop
+        readBuffer = .allocate(byteCount: Connection.sharedReadBytes, alignment: 64)
         engine.host = self
         engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
+        updateClock()
+        loop.onRoundBegin = { [unowned(unsafe) self] in updateClock() }
+        loop.onRoundEnd = { [unowned(unsafe) self] in endTick() }
+        loop.schedule(everyMilliseconds: 1000) { [unowned(unsafe) self] in lookAfterClients() }
     }
 
-    func execute(_ connection: Connection, _ arguments: Arguments, _ raw: Bytes?) {
-        engine.execute(connection.session, arguments, raw: raw)
-    }
-
-    func connected(_ connection: Connection) {
-        statistics.connectionsReceived += 1
-        connections[connection.session.id] = connection
-    }
-
-    func disconnected(_ connection: Connection) {
-        engine.forget(connection.session)
-        connections[connection.session.id] = nil
-    }
-
-    func makeSession() -> Session {
-        let session = Session(id: nextSessionID)
-        nextSessionID += 1
-        session.createdAt = engine.keyspace.now
-        return session
-    }
+    deinit { readBuffer.deallocate() }
 }

@@ -1,8 +1,6 @@
 import Commands
 import Engine
 import Keyspace
-import NIOCore
-import NIOPosix
 import Primitives
 
 /// Starts the server and runs it until it is told to stop.
@@ -12,15 +10,14 @@ package enum ServerMain {
         if let index = arguments.firstIndex(of: "--port"), index + 1 < arguments.count {
             port = Int(arguments[index + 1]) ?? port
         }
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let loop = group.next()
         let engine = Engine(
             keyspace: Keyspace(databaseCount: 16, seed: .random(), random: RandomSource(seed: 1)),
             table: CommandTable(AllCommands.families))
+        let loop = try EngineLoop()
         let core = ServerCore(engine: engine, loop: loop)
-        let listener = Listener(server: core, group: group)
-        let channel = try listener.bootstrap(backlog: 511).bind(host: "127.0.0.1", port: port).wait()
+        let listener = try Listener.listenTCP(core, host: "127.0.0.1", port: port, backlog: 511)
         print("Ready to accept connections tcp")
-        try channel.closeFuture.wait()
+        loop.run()
+        listener.close()
     }
 }

@@ -1,23 +1,14 @@
 import Engine
-import NIOCore
 import Primitives
 
 // The tick: read all → execute all → append once → sync once → release.
 //
-// The event loop hands every readable connection its bytes, one after another; each runs its requests at once
-// (`Connection.channelRead`). The first of them begins the tick, which ends, by a task that the loop runs after the
-// last one, with one hand-over to the log and one round of writes to the sockets.
+// One round of the event loop is one tick. The loop hands every readable connection its bytes, one after another;
+// each runs its requests at once (`Connection.receive`). The round ends here, with one hand-over to the log and one
+// write to each socket that has replies.
 
 extension ServerCore {
-    /// Called before any request of a round of input; the time that its commands see is read once.
-    @inline(__always)
-    func beginTick() {
-        if isInTick { return }
-        isInTick = true
-        updateClock()
-        loop.execute { [unowned(unsafe) self] in endTick() }
-    }
-
+    /// At the beginning of a round: the time that its commands see is read once.
     func updateClock() {
         engine.keyspace.now = UnixMilliseconds.now()
         engine.keyspace.accessClock = UInt32(truncatingIfNeeded: engine.keyspace.now.rawValue / 1000) & 0xff_ffff
@@ -28,18 +19,37 @@ extension ServerCore {
         if connection.session.isQueuedForFlush { return }
         connection.session.isQueuedForFlush = true
         dirtyConnections.append(connection)
-        if !isInTick { beginTick() }
     }
 
     func endTick() {
-        isInTick = false
+        if !resumingConnections.isEmpty { executeKeptInput() }
         appendToLog()
-        let connections = dirtyConnections
-        dirtyConnections.removeAll(keepingCapacity: true)
-        for connection in connections {
+        flushDirty()
+        // More to execute, or replies that were made while others were sent: the next round begins at once.
+        if !resumingConnections.isEmpty || !dirtyConnections.isEmpty { loop.stayAwake() }
+    }
+
+    /// One slice for each connection that has requests waiting in its input.
+    private func executeKeptInput() {
+        let connections = resumingConnections
+        resumingConnections.removeAll(keepingCapacity: true)
+        for connection in connections { connection.executeKept() }
+    }
+
+    private func flushDirty() {
+        var index = 0
+        // Not a `for` over a copy: that would make the next append allocate.
+        let count = dirtyConnections.count
+        while index < count {
+            let connection = dirtyConnections[index]
             connection.session.isQueuedForFlush = false
-            if connection.flush(engine.acknowledged) { gatedConnections.append(connection) }
+            if connection.flush(engine.acknowledged) && !connection.isGated {
+                connection.isGated = true
+                gatedConnections.append(connection)
+            }
+            index += 1
         }
+        dirtyConnections.removeFirst(count)
     }
 
     /// Hands the tick's records to the log.
@@ -54,6 +64,9 @@ extension ServerCore {
         engine.acknowledged = acknowledged
         let connections = gatedConnections
         gatedConnections.removeAll(keepingCapacity: true)
-        for connection in connections where connection.flush(acknowledged) { gatedConnections.append(connection) }
+        for connection in connections {
+            connection.isGated = connection.flush(acknowledged)
+            if connection.isGated { gatedConnections.append(connection) }
+        }
     }
 }

@@ -3,9 +3,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#if defined(__linux__)
+// Not in the Glibc module.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#endif
 
 /// fork(2). The child must touch raw memory only: another thread may have held a lock at the moment of the fork.
 pid_t sr_fork(void);
+
+/// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
+int sr_accept(int listener);
 
 /// The calling thread's name, as top -H shows it: at most 15 bytes.
 void sr_set_thread_name(const char *name);

@@ -1,144 +1,292 @@
 import Engine
-import NIOCore
+import Glibc
 import Primitives
 import RESP
 
-// One client connection on the engine's event loop: bytes in, requests to the engine, replies out.
+// One client connection on the engine's loop: bytes in, requests to the engine, replies out.
 //
-// Input is parsed where NIO put it; only the rest of a request that has not arrived whole is copied (into `input`,
-// which grows to the size the parser asks for, so that a 512 MB argument is copied once). Replies gather in the
-// session and leave at the end of the tick, or when the log's progress opens their gate.
+//     readable → read → parse → execute … (round ends) → flush → write
+//
+// Input is read into a buffer that all connections share and parsed there; only the rest of a request that has not
+// arrived whole is kept (`input`), and from then on the kernel's bytes go there directly. `input` is enlarged once, to
+// the size that the parser asks for, so that a 512 MB argument is not moved. Replies gather in the session's output,
+// which is written from where it is (ConnectionOutput.swift).
+//
+// Invariants
+//  1. Requests are executed in the order they came; while `session.waiting`, a pause or too much unsent output holds
+//     them back, their bytes stay in `input`.
+//  2. A connection takes at most `sliceBytes` of kept input per round, so that a long pipeline starves nobody.
+//  3. Replies are never dropped by us: a connection that ends on our side is closed after its last byte was taken by
+//     the kernel, with FIN; input that still comes is read and thrown away (`Lingering`), for unread input would turn
+//     the close into RST, and RST makes the peer lose replies.
 
-final class Connection: ChannelInboundHandler, SessionLink {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
+package final class Connection: LoopSource, SessionLink {
+    package let session: Session
+    unowned(unsafe) let server: ServerCore
+    var parser: RequestParser
 
-    let session: Session
-    private unowned(unsafe) let server: ServerCore
-    private var parser: RequestParser
-    /// Bytes of a request that is not whole yet.
+    /// Bytes that were read and not executed: `inputStart..<input.count`.
     private var input = OwnedBytes(capacity: 16)
+    private var inputStart = 0
+    /// Bytes from `inputStart` that are worth having before parsing again; 0 if unknown.
     private var needed = 0
-    private(set) var context: ChannelHandlerContext?
-    private var isClosing = false
-    /// Held-back input while the session waits on a key.
-    private var isHeld = false
-    let address: String
+    /// The kept input may hold a whole request; false when its end was seen to be missing.
+    private(set) var hasMore = false
 
-    init(server: ServerCore, session: Session, address: String) {
+    /// The socket is ours; false once the connection is given up.
+    private(set) package var isOpen = true
+    /// The peer will send nothing more.
+    private(set) var hasEnded = false
+    /// No request is taken any more; ends when the output is out.
+    private(set) var isClosing = false
+    /// Ends at the end of the round, whatever is unsent.
+    private(set) var isKilled = false
+    /// In `server.resumingConnections`: it has input to execute.
+    private var isResuming = false
+    /// In `server.pausedConnections` (CLIENT PAUSE).
+    private var isPaused = false
+    /// In `server.gatedConnections`.
+    var isGated = false
+    /// The kernel took less than it was given; wait until it says that there is room.
+    var awaitsRoom = false
+    /// Since when the output is over its class' soft limit.
+    var overSoftLimitSince: UnixMilliseconds?
+
+    package let isUnix: Bool
+    /// `ip:port`, or `path:0` for a Unix socket, as CLIENT LIST prints them.
+    package let address: String
+    package let localAddress: String
+
+    static let sharedReadBytes = 1 << 15
+    static let sliceBytes = 1 << 15
+    static let bigReadBytes = 1 << 20
+    /// Requests wait while more than this is unsent.
+    static let outputBound = 1 << 20
+    /// Nothing is read while requests wait and their bytes are more than this.
+    static let heldInputBound = 64 << 20
+
+    init(server: ServerCore, descriptor: Int32, session: Session, isUnix: Bool, address: String,
+         localAddress: String) {
         self.server = server
         self.session = session
+        self.isUnix = isUnix
         self.address = address
+        self.localAddress = localAddress
         parser = RequestParser(limits: server.requestLimits)
+        super.init(descriptor: descriptor)
         session.link = self
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        self.context = nil
-        server.disconnected(self)
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    /// Bytes of input that were not executed yet, and what the buffer for them takes.
+    package var pendingInput: Int { input.count - inputStart }
+    package var inputCapacity: Int { input.capacity }
 
     // MARK: Input
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let buffer = unwrapInboundIn(data)
-        server.beginTick()
-        buffer.withUnsafeReadableBytes { bytes in
-            server.statistics.inputBytes += bytes.count
-            if input.isEmpty && !isHeld {
-                let used = process(bytes)
-                if used < bytes.count { keep(Bytes(rebasing: bytes[used...])) }
-            } else {
-                input.append(bytes)
-                if !isHeld && input.count >= needed { processInput() }
-            }
+    package override func ready(_ events: LoopEvents) {
+        if events.contains(.write) { roomReady() }
+        if events.contains(.read) && interest.contains(.read) {
+            receive()
+        } else if !events.isDisjoint(with: .gone) {
+            // Nobody is there to take replies.
+            closeNow()
         }
-        server.enqueueFlush(self)
+    }
+
+    private func receive() {
+        if pendingInput > 0 {
+            receiveBehindInput()
+            return
+        }
+        let buffer = server.readBuffer
+        let count = read(descriptor, buffer, Self.sharedReadBytes)
+        guard received(count) else { return }
+        let bytes = Bytes(start: buffer, count: count)
+        let used = isHeldBack ? hold() : process(bytes)
+        if used < count && !isClosing { keep(Bytes(rebasing: bytes[used...])) }
+        settle()
+    }
+
+    private func receiveBehindInput() {
+        let missing = needed - pendingInput
+        input.reserve(missing > 0 ? missing : Self.sliceBytes)
+        let room = min(input.capacity - input.count, missing > 0 ? Self.bigReadBytes : Self.sliceBytes)
+        let count = read(descriptor, input.base + input.count, room)
+        guard received(count) else { return }
+        input.commit(count)
+        if pendingInput >= needed { hasMore = true }
+        if pendingInput > server.connectionLimits.queryBufferBytes {
+            server.onQueryBufferLimit?(self)
+            isKilled = true
+        }
+        settle()
+    }
+
+    /// Counts what came; false if there is nothing to process: the peer has ended or is gone.
+    @inline(__always)
+    private func received(_ count: Int) -> Bool {
+        if count > 0 {
+            server.statistics.inputBytes &+= count
+            session.lastActiveAt = server.engine.keyspace.now
+            return true
+        }
+        if count < 0 && (errno == EAGAIN || errno == EINTR) { return false }
+        if count < 0 { closeNow() } else { peerEnded() }
+        return false
+    }
+
+    /// The peer closed its side: what it sent is still executed and answered, unless it waits for a key.
+    private func peerEnded() {
+        hasEnded = true
+        if session.waiting != nil { isKilled = true }
+        settle()
+    }
+
+    /// Requests must not be executed at present.
+    @inline(__always)
+    var isHeldBack: Bool {
+        session.waiting != nil || unsentBytes > Self.outputBound || isClosing || isPaused
+    }
+
+    private func hold() -> Int {
+        hasMore = true
+        return 0
     }
 
     private func keep(_ rest: Bytes) {
-        if needed > rest.count { input.reserve(needed) }
+        input.reserve(max(needed, rest.count))
         input.append(rest)
     }
 
-    private func processInput() {
-        let used = process(input.bytes)
-        input.dropFirst(used)
-        if input.isEmpty { input.removeAll(keeping: 1 << 14) } else if needed > input.count {
-            input.reserve(needed - input.count)
-        }
-    }
-
-    /// Runs all whole requests in `bytes`; returns how many bytes they took.
+    /// Executes the whole requests in `bytes`, a slice's worth at most; returns how many bytes they took.
     private func process(_ bytes: Bytes) -> Int {
         var used = 0
-        while used < bytes.count && !isClosing {
-            if session.waiting != nil { isHeld = true; return used }
+        needed = 0
+        hasMore = false
+        while used < bytes.count {
             switch parser.parse(Bytes(rebasing: bytes[used...])) {
             case .complete(let consumed):
+                if server.pause != nil && server.holdsBack(parser.arguments, session) {
+                    isPaused = true
+                    hasMore = true
+                    server.pausedConnections.append(self)
+                    return used
+                }
                 let raw = parser.isCanonical ? Bytes(rebasing: bytes[used..<(used + consumed)]) : nil
                 used += consumed
-                server.execute(self, parser.arguments, raw)
+                server.engine.execute(session, parser.arguments, raw: raw)
+                if mustStop(used) {
+                    hasMore = used < bytes.count
+                    return used
+                }
             case .empty(let consumed): used += consumed
             case .incomplete(let total):
                 needed = total
                 return used
             case .failure(let error):
-                fail(error)
+                fail(error, Bytes(rebasing: bytes[used...]))
                 return bytes.count
             }
-            if session.closeAfterReplies { isClosing = true }
         }
-        needed = 0
-        return isClosing ? bytes.count : used
+        return used
     }
 
-    private func fail(_ error: ProtocolError) {
+    /// After a command: whether the next one has to wait.
+    @inline(__always)
+    private func mustStop(_ used: Int) -> Bool {
+        if session.closeAfterReplies { isClosing = true }
+        return isClosing || session.waiting != nil || used >= Self.sliceBytes || unsentBytes > Self.outputBound
+    }
+
+    private func fail(_ error: ProtocolError, _ rest: Bytes) {
         let start = session.output.pointee.count
-        session.reply.error(error.line)
+        var line = error.line
+        line.withUTF8 {
+            session.reply.error(Bytes($0))
+            server.engine.count(errorLine: Bytes($0))
+        }
         server.engine.regate(session, start)
         isClosing = true
+        server.onProtocolError?(self, error, rest)
     }
 
-    func resumeInput() {
-        guard isHeld else { return }
-        isHeld = false
-        // Not from within the command that woke the session: its own tick goes on first.
-        context?.eventLoop.execute { [self] in
-            guard !isHeld, !input.isEmpty else { return }
-            server.beginTick()
-            processInput()
-            server.enqueueFlush(self)
+    /// After anything that changed the state: output, interest, more execution or the end follow from it in `flush`.
+    @inline(__always)
+    private func settle() {
+        server.enqueueFlush(self)
+        if hasMore { continueSoon() }
+    }
+
+    /// Kept input that may be executed is executed: a slice in this round, the next in the following one.
+    func continueSoon() {
+        guard isOpen, hasMore, !isResuming, !isHeldBack else { return }
+        isResuming = true
+        server.resumingConnections.append(self)
+    }
+
+    /// Executes the next slice of kept input.
+    func executeKept() {
+        isResuming = false
+        guard isOpen, !isHeldBack else { return }
+        let used = process(Bytes(rebasing: input.bytes[inputStart...]))
+        inputStart += used
+        if inputStart == input.count || isClosing {
+            inputStart = 0
+            input.removeAll(keeping: 16)
+        } else if needed > 0 || inputStart >= input.count / 2 {
+            input.dropFirst(inputStart)
+            inputStart = 0
         }
+        settle()
     }
 
-    // MARK: Output
+    package func resumeInput() { continueSoon() }
 
-    func outputReady() { server.enqueueFlush(self) }
+    /// CLIENT PAUSE is over.
+    func pauseEnded() {
+        isPaused = false
+        continueSoon()
+    }
 
-    func closeSoon() {
+    // MARK: The end
+
+    package func outputReady() { server.enqueueFlush(self) }
+
+    /// Takes no more requests and ends when the replies are out.
+    package func closeSoon() {
         isClosing = true
         server.enqueueFlush(self)
     }
 
-    /// Sends what the gates let go; true if gated replies remain.
-    func flush(_ acknowledged: LogOffset) -> Bool {
-        let output = session.output
-        let ready = session.releasable(acknowledged)
-        if ready > 0, let context {
-            var buffer = context.channel.allocator.buffer(capacity: ready)
-            buffer.writeBytes(Bytes(start: output.pointee.base, count: ready))
-            session.sent(ready)
-            server.statistics.outputBytes += ready
-            if output.pointee.isEmpty { output.pointee.removeAll(keeping: 1 << 14) }
-            context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    /// Ends at the end of the round; what is unsent is lost. May be called at any time.
+    package func kill() {
+        isKilled = true
+        server.enqueueFlush(self)
+    }
+
+    /// Ends at once. Not from within the connection's own command.
+    func closeNow() {
+        guard isOpen else { return }
+        leave()
+        Glibc.close(descriptor)
+    }
+
+    /// All replies are with the kernel: FIN follows them.
+    func finish() {
+        guard isOpen else { return }
+        leave()
+        if hasEnded {
+            Glibc.close(descriptor)
+        } else {
+            server.lingering.append(Lingering(server, descriptor: descriptor))
         }
-        let remains = !output.pointee.isEmpty
-        if isClosing && !remains { context?.close(mode: .all, promise: nil) }
-        return remains
+    }
+
+    private func leave() {
+        isOpen = false
+        server.loop.remove(self)
+        input.removeAll(keeping: 16)
+        hasMore = false
+        server.disconnected(self)
     }
 }

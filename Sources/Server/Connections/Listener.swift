@@ -1,37 +1,71 @@
-import Engine
-import NIOCore
-import NIOPosix
+import CShims
+import Glibc
 import Primitives
-import RESP
 
-/// Accepts connections on TCP addresses and a Unix socket, and puts each on the engine's loop.
-struct Listener {
-    let server: ServerCore
-    let group: any EventLoopGroup
+/// Accepts connections on one TCP address or Unix socket and gives them to the server.
+package final class Listener: LoopSource {
+    private unowned(unsafe) let server: ServerCore
+    /// Empty for TCP.
+    package let unixPath: String
+    /// The TCP port, also when the kernel chose it; 0 for a Unix socket.
+    package let port: Int
 
-    func bootstrap(backlog: Int32) -> ServerBootstrap {
-        let server = UncheckedReference(server)
-        return ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: backlog)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: AdaptiveRecvByteBufferAllocator(
-                minimum: 1024, initial: 16384, maximum: 1 << 20))
-            .childChannelInitializer { channel in
-                let core = server.value
-                let address = channel.remoteAddress.map { "\($0.ipAddress ?? "?"):\($0.port ?? 0)" } ?? ""
-                let connection = Connection(server: core, session: core.makeSession(), address: address)
-                core.connected(connection)
-                return channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(connection)
-                }
-            }
+    /// Of one event; what is left makes another.
+    private static let acceptsPerEvent = 1000
+
+    private init(server: ServerCore, descriptor: Int32, unixPath: String) {
+        self.server = server
+        self.unixPath = unixPath
+        port = Socket.address(descriptor, .local)?.port ?? 0
+        super.init(descriptor: descriptor)
+        server.loop.watch(self, .read)
     }
-}
 
-/// Carries a reference that lives on one event loop through an API that asks for `Sendable`.
-struct UncheckedReference<Value>: @unchecked Sendable {
-    let value: Value
-    init(_ value: Value) { self.value = value }
+    /// - Parameter host: an address, or `*` / `::*` for all of IPv4 / IPv6.
+    package static func listenTCP(_ server: ServerCore, host: String, port: Int, backlog: Int)
+        throws(SocketError) -> Listener {
+        Listener(server: server, descriptor: try Socket.listenTCP(host: host, port: port, backlog: backlog),
+                 unixPath: "")
+    }
+
+    /// - Parameter permissions: mode bits of the socket's file; 0: as the umask leaves them.
+    package static func listenUnix(_ server: ServerCore, path: String, permissions: Int, backlog: Int)
+        throws(SocketError) -> Listener {
+        let descriptor = try Socket.listenUnix(path: path, permissions: permissions, backlog: backlog)
+        return Listener(server: server, descriptor: descriptor, unixPath: path)
+    }
+
+    /// Stops listening; a Unix socket's file goes too.
+    package func close() {
+        guard isWatched else { return }
+        server.loop.remove(self)
+        Glibc.close(descriptor)
+        if !unixPath.isEmpty { unlink(unixPath) }
+    }
+
+    package override func ready(_ events: LoopEvents) {
+        for _ in 0..<Self.acceptsPerEvent {
+            let client = sr_accept(descriptor)
+            if client >= 0 {
+                server.accept(client, isUnix: !unixPath.isEmpty)
+                continue
+            }
+            switch errno {
+            case EINTR, ECONNABORTED: continue
+            case EAGAIN: return
+            default:
+                rest()
+                return
+            }
+        }
+    }
+
+    /// Out of descriptors or memory: the pending connection stays readable, so asking again at once would only spin.
+    private func rest() {
+        server.loop.change(self, to: [])
+        server.loop.schedule(afterMilliseconds: 100) { [weak self] in
+            guard let self else { return }
+            server.loop.change(self, to: .read)
+        }
+    }
 }

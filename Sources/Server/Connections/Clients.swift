@@ -1,0 +1,129 @@
+import Commands
+import Engine
+import Glibc
+import Primitives
+import RESP
+
+// All clients: accepting, refusing, pausing, and what is looked after once a second.
+
+/// CLIENT PAUSE: which commands wait, and until when.
+package struct ClientPause: Sendable {
+    package enum Kind: Sendable { case writes, all }
+    package var kind: Kind
+    package var until: UnixMilliseconds
+}
+
+extension ServerCore {
+    // MARK: Coming and going
+
+    /// A socket that was just accepted; it belongs to the server from here on.
+    func accept(_ descriptor: Int32, isUnix: Bool) {
+        if connections.count >= connectionLimits.maximumClients {
+            statistics.connectionsRejected += 1
+            refuse(descriptor, "-ERR max number of clients reached\r\n")
+            return
+        }
+        let peer = isUnix ? nil : Socket.address(descriptor, .peer)
+        if let line = refusal?(peer?.host, isUnix) {
+            statistics.connectionsRejected += 1
+            refuse(descriptor, line)
+            return
+        }
+        if !isUnix { Socket.tuneClient(descriptor, keepaliveSeconds: connectionLimits.keepaliveSeconds) }
+        let local = isUnix ? nil : Socket.address(descriptor, .local)
+        let connection = Connection(server: self, descriptor: descriptor, session: makeSession(), isUnix: isUnix,
+                                    address: text(peer), localAddress: text(local))
+        guard loop.watch(connection, .read) else {
+            close(descriptor)
+            return
+        }
+        statistics.connectionsReceived += 1
+        connections[connection.session.id] = connection
+        onConnect?(connection)
+    }
+
+    private func text(_ address: (host: String, port: Int)?) -> String {
+        guard let address else { return "\(unixSocketPath):0" }
+        return address.host.utf8.contains(UInt8(ascii: ":")) ? "[\(address.host)]:\(address.port)"
+            : "\(address.host):\(address.port)"
+    }
+
+    private func makeSession() -> Session {
+        let session = Session(id: nextSessionID)
+        nextSessionID += 1
+        session.createdAt = engine.keyspace.now
+        session.lastActiveAt = engine.keyspace.now
+        return session
+    }
+
+    private func refuse(_ descriptor: Int32, _ line: String) {
+        var line = line
+        line.withUTF8 { _ = send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+        lingering.append(Lingering(self, descriptor: descriptor))
+    }
+
+    func disconnected(_ connection: Connection) {
+        engine.forget(connection.session)
+        connections[connection.session.id] = nil
+        onDisconnect?(connection)
+    }
+
+    // MARK: Once a second
+
+    /// Idle and greedy clients are closed, silent ones give their buffers back.
+    func lookAfterClients() {
+        let now = engine.keyspace.now
+        if !lingering.isEmpty { lingering.removeAll { $0.isOver(now) } }
+        let idle = Int64(connectionLimits.idleSeconds) * 1000
+        for connection in connections.values {
+            let silent = now.rawValue - connection.session.lastActiveAt.rawValue
+            if idle > 0 && silent > idle && connection.session.waiting == nil && connection.session.kind == .normal {
+                onIdleTimeout?(connection)
+                connection.kill()
+            } else if connection.unsentBytes > 0 {
+                if connection.isOverOutputLimit() {
+                    onOutputLimit?(connection)
+                    connection.kill()
+                }
+            } else if silent > 2000 {
+                connection.shrinkBuffers()
+            }
+        }
+    }
+
+    // MARK: Pausing
+
+    /// Commands of all clients (or those that may write) wait until `until` or `unpause`.
+    package func pauseClients(_ kind: ClientPause.Kind, until: UnixMilliseconds) {
+        pause = ClientPause(kind: kind, until: until)
+        pauseTimer?.cancel()
+        let wait = max(0, Int(clamping: until.rawValue - engine.keyspace.now.rawValue))
+        pauseTimer = loop.schedule(afterMilliseconds: min(wait, 1 << 40)) { [unowned self] in unpauseClients() }
+    }
+
+    package func unpauseClients() {
+        pause = nil
+        pauseTimer?.cancel()
+        pauseTimer = nil
+        let paused = pausedConnections
+        pausedConnections = []
+        for connection in paused { connection.pauseEnded() }
+    }
+
+    /// Whether the pause makes this request wait.
+    func holdsBack(_ arguments: Arguments, _ session: Session) -> Bool {
+        guard let pause, session.kind != .replica else { return false }
+        switch pause.kind {
+        case .all: return true
+        case .writes:
+            guard let id = engine.lookUp(arguments) else { return false }
+            if mayWrite(id) { return true }
+            return engine.table.rows[id].fullName == "exec" && session.queue.contains { mayWrite($0.id) }
+        }
+    }
+
+    private func mayWrite(_ id: Int) -> Bool {
+        let flags = engine.table.commands[id].flags
+        return flags.contains(.write) || flags.contains(.mayReplicate)
+    }
+}

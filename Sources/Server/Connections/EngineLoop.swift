@@ -1,0 +1,277 @@
+import CShims
+import Glibc
+import Primitives
+import Synchronization
+
+// The engine's event loop: one thread, one epoll descriptor.
+//
+//     wait → begin round → ready descriptors → tasks → timers due → end round → wait …
+//
+// Everything but `wake` belongs to the loop's thread. The round is the server's tick (Tick.swift): whatever was read
+// in it is appended to the log, synced and answered at its end.
+//
+// Invariants
+//  1. An event reaches only the source that asked for it: each registration has a generation, which epoll hands back.
+//  2. A source that was removed lives until the end of the round, so that it may remove itself while it is called.
+
+/// What a descriptor can be ready for.
+package struct LoopEvents: OptionSet, Sendable {
+    package let rawValue: UInt32
+    @inline(__always)
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let read = LoopEvents(rawValue: EPOLLIN.rawValue)
+    package static let write = LoopEvents(rawValue: EPOLLOUT.rawValue)
+    /// Both directions are closed, or the socket has an error. Always reported.
+    package static let gone = LoopEvents(rawValue: EPOLLHUP.rawValue | EPOLLERR.rawValue)
+}
+
+/// A descriptor that the loop watches. Subclasses say what to do when it is ready.
+package class LoopSource {
+    package let descriptor: Int32
+    fileprivate(set) var interest: LoopEvents = []
+    fileprivate(set) var isWatched = false
+
+    package init(descriptor: Int32) { self.descriptor = descriptor }
+
+    package func ready(_ events: LoopEvents) {}
+}
+
+/// A descriptor watched by a closure: pipes of children, sockets of links.
+package final class ClosureSource: LoopSource {
+    private let body: (LoopEvents) -> Void
+    package init(descriptor: Int32, _ body: @escaping (LoopEvents) -> Void) {
+        self.body = body
+        super.init(descriptor: descriptor)
+    }
+    package override func ready(_ events: LoopEvents) { body(events) }
+}
+
+/// Something to be done later, once or again and again, until it is cancelled.
+package final class LoopTimer {
+    fileprivate var deadline: Int64
+    /// Nanoseconds; 0: once.
+    fileprivate let interval: Int64
+    fileprivate let body: () -> Void
+    fileprivate(set) package var isCancelled = false
+
+    fileprivate init(deadline: Int64, interval: Int64, body: @escaping () -> Void) {
+        self.deadline = deadline
+        self.interval = interval
+        self.body = body
+    }
+
+    package func cancel() { isCancelled = true }
+}
+
+package final class EngineLoop: @unchecked Sendable {
+    /// Called when a round of events begins, before any of them is handled, and after all of them were.
+    package var onRoundBegin: () -> Void = {}
+    package var onRoundEnd: () -> Void = {}
+
+    private struct Slot {
+        var source: Unmanaged<LoopSource>?
+        var generation: UInt32 = 0
+    }
+
+    private let poll: Int32
+    private let bell: Int32
+    private var slots: UnsafeMutablePointer<Slot>
+    private var slotCount = 1024
+    private let events: UnsafeMutablePointer<epoll_event>
+    private static let eventCount = 512
+    private var graveyard: [LoopSource] = []
+    private var tasks: [() -> Void] = []
+    private var timers: [LoopTimer] = []
+    private var nextDeadline = Int64.max
+    private var isStopped = false
+    private var staysAwake = false
+    private let messages = Mutex<[@Sendable () -> Void]>([])
+
+    package init() throws(SocketError) {
+        poll = epoll_create1(Int32(EPOLL_CLOEXEC))
+        if poll < 0 { throw SocketError("epoll_create1", errno) }
+        bell = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK))
+        if bell < 0 { throw SocketError("eventfd", errno) }
+        slots = .allocate(capacity: slotCount)
+        slots.initialize(repeating: Slot(), count: slotCount)
+        events = .allocate(capacity: Self.eventCount)
+        watch(ClosureSource(descriptor: bell) { [unowned self] _ in answerBell() }, .read)
+    }
+
+    deinit {
+        for index in 0..<slotCount { slots[index].source?.release() }
+        slots.deallocate()
+        events.deallocate()
+        close(bell)
+        close(poll)
+    }
+
+    // MARK: Descriptors
+
+    /// Watches a source's descriptor. False if the kernel refuses (no memory, too many watches).
+    @discardableResult
+    package func watch(_ source: LoopSource, _ interest: LoopEvents) -> Bool {
+        let index = Int(source.descriptor)
+        if index >= slotCount { growSlots(index) }
+        precondition(slots[index].source == nil)
+        slots[index].generation &+= 1
+        var event = epoll_event(events: interest.rawValue, data: token(index))
+        guard epoll_ctl(poll, EPOLL_CTL_ADD, source.descriptor, &event) == 0 else { return false }
+        slots[index].source = .passRetained(source)
+        source.interest = interest
+        source.isWatched = true
+        return true
+    }
+
+    package func change(_ source: LoopSource, to interest: LoopEvents) {
+        if source.interest == interest || !source.isWatched { return }
+        source.interest = interest
+        var event = epoll_event(events: interest.rawValue, data: token(Int(source.descriptor)))
+        epoll_ctl(poll, EPOLL_CTL_MOD, source.descriptor, &event)
+    }
+
+    /// Stops watching; the descriptor stays open.
+    package func remove(_ source: LoopSource) {
+        guard source.isWatched else { return }
+        source.isWatched = false
+        let index = Int(source.descriptor)
+        epoll_ctl(poll, EPOLL_CTL_DEL, source.descriptor, nil)
+        if let held = slots[index].source { graveyard.append(held.takeRetainedValue()) }
+        slots[index].source = nil
+        slots[index].generation &+= 1
+    }
+
+    private func token(_ index: Int) -> epoll_data_t {
+        epoll_data_t(u64: UInt64(slots[index].generation) << 32 | UInt64(index))
+    }
+
+    private func growSlots(_ index: Int) {
+        let count = max(slotCount * 2, index + 1)
+        let grown = UnsafeMutablePointer<Slot>.allocate(capacity: count)
+        grown.moveInitialize(from: slots, count: slotCount)
+        (grown + slotCount).initialize(repeating: Slot(), count: count - slotCount)
+        slots.deallocate()
+        slots = grown
+        slotCount = count
+    }
+
+    // MARK: Tasks and timers
+
+    /// Runs `body` before the loop waits again. Loop's thread only.
+    package func execute(_ body: @escaping () -> Void) { tasks.append(body) }
+
+    /// The next round begins without waiting for an event.
+    package func stayAwake() { staysAwake = true }
+
+    /// Runs `body` on the loop's thread soon. Any thread.
+    package func wake(_ body: @escaping @Sendable () -> Void) {
+        let isFirst = messages.withLock { queue in
+            queue.append(body)
+            return queue.count == 1
+        }
+        if isFirst { ring() }
+    }
+
+    /// Once, `milliseconds` from now.
+    @discardableResult
+    package func schedule(afterMilliseconds milliseconds: Int, _ body: @escaping () -> Void) -> LoopTimer {
+        add(LoopTimer(deadline: now() + Int64(milliseconds) * 1_000_000, interval: 0, body: body))
+    }
+
+    /// Again and again, first after one interval.
+    @discardableResult
+    package func schedule(everyMilliseconds milliseconds: Int, _ body: @escaping () -> Void) -> LoopTimer {
+        let interval = Int64(max(milliseconds, 1)) * 1_000_000
+        return add(LoopTimer(deadline: now() + interval, interval: interval, body: body))
+    }
+
+    private func add(_ timer: LoopTimer) -> LoopTimer {
+        timers.append(timer)
+        nextDeadline = min(nextDeadline, timer.deadline)
+        return timer
+    }
+
+    private func now() -> Int64 { MonotonicNanoseconds.now().rawValue }
+
+    private func ring() {
+        var one: UInt64 = 1
+        _ = write(bell, &one, 8)
+    }
+
+    private func answerBell() {
+        var count: UInt64 = 0
+        _ = read(bell, &count, 8)
+        let bodies = messages.withLock { queue in
+            let taken = queue
+            queue = []
+            return taken
+        }
+        for body in bodies { body() }
+    }
+
+    // MARK: Running
+
+    /// Runs until `stop`.
+    package func run() {
+        while !isStopped { runRound(longestWait: Int32.max) }
+    }
+
+    /// Ends `run` after the current round. Loop's thread only; others `wake { loop.stop() }`.
+    package func stop() { isStopped = true }
+
+    /// One round that waits for nothing: for long work on the engine's thread that lets clients in between (loading).
+    package func runOnce() { runRound(longestWait: 0) }
+
+    @inline(__always)
+    private func runRound(longestWait: Int32) {
+        let count = epoll_wait(poll, events, Int32(Self.eventCount), min(longestWait, waitMilliseconds()))
+        onRoundBegin()
+        if count > 0 {
+            for index in 0..<Int(count) { deliver(events[index]) }
+        }
+        if !tasks.isEmpty { runTasks() }
+        if nextDeadline != .max { runTimers() }
+        onRoundEnd()
+        if !graveyard.isEmpty { graveyard.removeAll() }
+    }
+
+    @inline(__always)
+    private func deliver(_ event: epoll_event) {
+        let token = event.data.u64
+        let slot = slots[Int(token & 0xffff_ffff)]
+        guard slot.generation == UInt32(token >> 32), let source = slot.source else { return }
+        source._withUnsafeGuaranteedRef { $0.ready(LoopEvents(rawValue: event.events)) }
+    }
+
+    /// −1: until something happens.
+    private func waitMilliseconds() -> Int32 {
+        if staysAwake || !tasks.isEmpty {
+            staysAwake = false
+            return 0
+        }
+        if nextDeadline == .max { return 60_000 }
+        let wait = nextDeadline - now()
+        return wait <= 0 ? 0 : Int32(min((wait + 999_999) / 1_000_000, 60_000))
+    }
+
+    private func runTasks() {
+        // Tasks that they add run in the next round, so that sockets get their turn.
+        let bodies = tasks
+        tasks.removeAll(keepingCapacity: true)
+        for body in bodies { body() }
+    }
+
+    private func runTimers() {
+        let time = now()
+        if time < nextDeadline { return }
+        let due = timers.filter { $0.deadline <= time }
+        for timer in due where !timer.isCancelled {
+            timer.body()
+            // After a stall the missed turns are not made up for.
+            timer.deadline = timer.interval == 0 ? .max : max(timer.deadline + timer.interval, time + 1)
+            if timer.interval == 0 { timer.isCancelled = true }
+        }
+        timers.removeAll { $0.isCancelled }
+        nextDeadline = timers.map(\.deadline).min() ?? .max
+    }
+}
