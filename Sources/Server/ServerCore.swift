@@ -16,6 +16,8 @@ package struct ServerStatistics {
 package final class ServerCore {
     package let engine: Engine
     package let loop: EngineLoop
+    package let configuration: Configuration
+    package let log: ServerLog
     package var statistics = ServerStatistics()
 
     // MARK: Clients
@@ -53,11 +55,16 @@ package final class ServerCore {
     package var onOutputLimit: ((Connection) -> Void)?
     package var onIdleTimeout: ((Connection) -> Void)?
 
-    package init(engine: Engine, loop: EngineLoop) {
+    package init(engine: Engine, loop: EngineLoop, configuration: Configuration = Configuration(),
+                 log: ServerLog = ServerLog()) {
         self.engine = engine
         self.loop = loop
+        self.configuration = configuration
+        self.log = log
         readBuffer = .allocate(byteCount: Connection.sharedReadBytes, alignment: 64)
         engine.host = self
+        configuration.core = self
+        applySettings()
         engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
         updateClock()
         loop.onRoundBegin = { [unowned(unsafe) self] in updateClock() }

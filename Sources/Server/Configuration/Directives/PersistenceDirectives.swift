@@ -1,0 +1,32 @@
+/// Where and how data is kept on disk.
+extension Directives {
+    static var persistence: [Directive] { [
+        .bool("rdbchecksum", \.rdbchecksum, [.immutable]),
+        .bool("rdbcompression", \.rdbcompression),
+        .bool("rdb-del-sync-files", \.rdbDelSyncFiles),
+        .bool("stop-writes-on-bgsave-error", \.stopWritesOnBgsaveError),
+        .bool("aof-rewrite-incremental-fsync", \.aofRewriteIncrementalFsync),
+        .bool("no-appendfsync-on-rewrite", \.noAppendfsyncOnRewrite),
+        .bool("rdb-save-incremental-fsync", \.rdbSaveIncrementalFsync),
+        .bool("aof-load-truncated", \.aofLoadTruncated),
+        .bool("aof-use-rdb-preamble", \.aofUseRdbPreamble),
+        .bool("aof-timestamp-enabled", \.aofTimestampEnabled),
+        .bool("appendonly", \.appendonly, [.deniedWhileLoading]),
+        .bool("aof-disable-auto-gc", \.aofDisableAutoGc, [.hidden]),
+        .text("dbfilename", \.dbfilename, [.protected], check: .isFileName("dbfilename")),
+        .text("appendfilename", \.appendfilename, [.immutable], check: .isFileName("appendfilename")),
+        .text("appenddirname", \.appenddirname, [.immutable], check: .isFileName("appenddirname")),
+        .keptText("aof-rewrite-cpulist", alias: "aof_rewrite_cpulist", "", [.immutable]),
+        .choice("appendfsync", \.appendfsync),
+        .choice("sanitize-dump-payload", \.sanitizeDumpPayload),
+        .integer("auto-aof-rewrite-percentage", \.autoAofRewritePercentage, 0...int32),
+        .integer("rdb-key-save-delay", \.rdbKeySaveDelay, -2147483648...int32, [.hidden]),
+        .integer("key-load-delay", \.keyLoadDelay, -2147483648...int32, [.hidden]),
+        .integer("auto-aof-rewrite-min-size", \.autoAofRewriteMinSize, 0...unbounded, as: .memory),
+        .integer("loading-process-events-interval-bytes", \.loadingProcessEventsIntervalBytes, 1024...int32,
+                 [.hidden]),
+        .dir,
+        .save,
+        .integer("rdb-version", \.rdbVersion, 9...12),
+    ] }
+}
