@@ -35,6 +35,8 @@ package struct CommandFlags: OptionSet, Sendable {
     package static let sentinel = CommandFlags(rawValue: 1 << 22)
     package static let touchesArbitraryKeys = CommandFlags(rawValue: 1 << 23)
     package static let allDatabases = CommandFlags(rawValue: 1 << 24)
+    /// `syscmd` in COMMAND DOCS: not meant for applications.
+    package static let systemCommand = CommandFlags(rawValue: 1 << 25)
 
     /// In the order in which COMMAND INFO lists them.
     package static let names: [(CommandFlags, StaticString)] = [

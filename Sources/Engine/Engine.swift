@@ -71,10 +71,12 @@ package final class Engine {
     /// Called for every key event that passed `notifyClasses`, after the command.
     package var onKeyEvent: ((KeyEvent) -> Void)?
     package var notifyClasses = EventClass(rawValue: 0)
-    /// Called for each command before it runs, when somebody monitors.
+    /// Called for each command that ran, when somebody monitors.
     package var onMonitor: ((Session, Arguments) -> Void)?
     /// Called when a client speaks HTTP; its connection ends.
     package var onCrossProtocolRequest: ((Session) -> Void)?
+    /// Arguments of the running command that logs and monitors must not show, a bit for each of the first 64.
+    package var redactedArguments: UInt64 = 0
     /// Monotonic nanoseconds, given by the server; 0-returning in simulations.
     package var monotonicNanoseconds: () -> UInt64 = { 0 }
 
@@ -144,6 +146,9 @@ package final class Engine {
         let command = table.commands + id
         let start = session.output.pointee.count
         effects.pointee.reset()
+        redactedArguments = 0
+        session.lastCommandID = id
+        session.lastActiveAt = keyspace.now
         if !isInUnit { keyspace.stamps.begin() }
         keyspace.noTouch = session.noTouch
         var call = Call(command: command, arguments: arguments, reply: session.reply, database: session.database,
@@ -152,7 +157,12 @@ package final class Engine {
         let failed = perform(command, &call, start, session)
         let cell = statistics + id
         if failed { cell.pointee.failed += 1 }
-        if !isRetry { cell.pointee.calls += 1; commandsProcessed += 1 }
+        if !isRetry {
+            cell.pointee.calls += 1
+            commandsProcessed += 1
+            session.commandCount += 1
+        }
+        if onMonitor != nil && !isRetry { showMonitors(session, command, arguments) }
         finish(session, id, arguments, raw: raw, replyStart: start)
     }
 
@@ -258,6 +268,7 @@ package final class Engine {
         let start = session.output.pointee.count
         writeError(error, table.commands + id, session)
         regate(session, start)
+        if session.replyMode != .on { applyReplyMode(session, start) }
     }
 
     /// A reply that follows gated ones leaves after them.
@@ -276,6 +287,7 @@ package final class Engine {
         let start = session.output.pointee.count
         writeError(.message(unknownText(arguments)), nil, session)
         regate(session, start)
+        if session.replyMode != .on { applyReplyMode(session, start) }
     }
 
     package func unknownText(_ arguments: Arguments) -> String {

@@ -113,6 +113,9 @@ package final class Session {
     package var lastActiveAt = UnixMilliseconds(0)
     package var lastCommandID = -1
     package var commandCount = 0
+    package var noEvict = false
+    package var isMonitor = false
+    package var subscriptions = Subscriptions()
 
     package init(id: Int64) {
         self.id = id

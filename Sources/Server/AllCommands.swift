@@ -12,6 +12,12 @@ package enum AllCommands {
         SetCommands.all,
         SortedSetCommands.all,
         HashCommands.all,
+        SessionCommands.all,
+        ClientCommands.all,
+        CommandListing.all,
+        ServerCommands.all,
+        DebugCommands.all,
+        InfoCommand.all,
     ]
 }
 

@@ -10,6 +10,7 @@ package struct ServerStatistics {
     package var outputBytes = 0
     package var connectionsReceived = 0
     package var connectionsRejected = 0
+    package var deniedAuthentications = 0
 }
 
 /// The server around one engine: all of it runs on one event loop.
@@ -19,6 +20,8 @@ package final class ServerCore {
     package let configuration: Configuration
     package let log: ServerLog
     package var statistics = ServerStatistics()
+    /// What control commands and INFO keep.
+    package let control = ControlState()
 
     // MARK: Clients
 

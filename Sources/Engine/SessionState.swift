@@ -1,0 +1,29 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+extension Engine {
+    /// Puts a session back into the state of a new connection, but for who is authenticated.
+    package func reset(_ session: Session) {
+        endTransaction(session)
+        session.isMonitor = false
+        session.database = 0
+        session.version = .resp2
+        session.user = "default"
+        session.name = []
+        session.noEvict = false
+        session.noTouch = false
+        session.replyMode = .on
+    }
+
+    /// Keeps an argument of the running command out of SLOWLOG and MONITOR.
+    package func redact(_ index: Int) {
+        if index < 64 { redactedArguments |= 1 << UInt64(index) }
+    }
+
+    /// Tells monitors of a command that ran; administrative ones are nobody's business.
+    func showMonitors(_ session: Session, _ command: UnsafePointer<Command>, _ arguments: Arguments) {
+        if command.pointee.flags.isDisjoint(with: [.admin, .skipMonitor]) { onMonitor?(session, arguments) }
+    }
+}

@@ -1,0 +1,132 @@
+import Commands
+import Engine
+import Primitives
+
+/// What TYPE filters choose by.
+enum ClientTypeFilter {
+    case normal, primary, replica, pubsub
+
+    init(named name: Bytes) throws(CommandError) {
+        if name.equalsIgnoringCase("NORMAL") {
+            self = .normal
+        } else if name.equalsIgnoringCase("MASTER") {
+            self = .primary
+        } else if name.equalsIgnoringCase("REPLICA") || name.equalsIgnoringCase("SLAVE") {
+            self = .replica
+        } else if name.equalsIgnoringCase("PUBSUB") {
+            self = .pubsub
+        } else {
+            throw .message("ERR Unknown client type '\(Text(name))'")
+        }
+    }
+
+    init(_ session: Session) { self = session.subscriptions.isEmpty ? .normal : .pubsub }
+}
+
+/// The lines of CLIENT LIST and CLIENT INFO.
+enum ClientLine {
+    static func describe(_ session: Session, _ core: ServerCore) -> OwnedBytes {
+        var line = OwnedBytes(capacity: 512)
+        write(session, core, &line)
+        return line
+    }
+
+    static func describeAll(_ core: ServerCore, kind: ClientTypeFilter?, ids: Set<Int64>?) -> OwnedBytes {
+        var text = OwnedBytes(capacity: 4096)
+        for session in core.sessionsInOrder() {
+            if let kind, ClientTypeFilter(session) != kind { continue }
+            if let ids, !ids.contains(session.id) { continue }
+            write(session, core, &text)
+        }
+        return text
+    }
+
+    private static func write(_ session: Session, _ core: ServerCore, _ line: inout OwnedBytes) {
+        let now = core.engine.keyspace.now.rawValue
+        func field(_ name: StaticString, _ value: String) {
+            line.append(name)
+            line.append(value)
+        }
+        field("id=", "\(session.id)")
+        let socket = SocketFacts(session, core)
+        field(" addr=", socket.address)
+        field(" laddr=", socket.localAddress)
+        field(" fd=", "\(socket.descriptor)")
+        line.append(" name=")
+        session.name.withUnsafeBytes { line.append($0) }
+        field(" age=", "\(max(0, now - session.createdAt.rawValue) / 1000)")
+        field(" idle=", "\(max(0, now - session.lastActiveAt.rawValue) / 1000)")
+        field(" flags=", flags(session, socket))
+        field(" db=", "\(session.database)")
+        field(" sub=", "\(session.subscriptions[.channel].count)")
+        field(" psub=", "\(session.subscriptions[.pattern].count)")
+        field(" ssub=", "\(session.subscriptions[.shardChannel].count)")
+        field(" multi=", "\(session.inMulti ? session.queue.count : -1)")
+        field(" watch=", "\(session.watched.count)")
+        writeMemory(SessionMemory(session, socket), &line)
+        let events = session.output.pointee.isEmpty ? "r" : "rw"
+        field(" events=", events)
+        field(" cmd=", session.lastCommandID < 0 ? "NULL" : core.engine.table.rows[session.lastCommandID].fullName)
+        field(" user=", session.isAuthenticated ? session.user : "(superuser)")
+        field(" redir=", "-1")
+        field(" resp=", "\(session.version.rawValue)")
+        line.append(" lib-name=")
+        session.libraryName.withUnsafeBytes { line.append($0) }
+        line.append(" lib-ver=")
+        session.libraryVersion.withUnsafeBytes { line.append($0) }
+        line.append("\n")
+    }
+
+    private static func writeMemory(_ memory: SessionMemory, _ line: inout OwnedBytes) {
+        func field(_ name: StaticString, _ value: Int) {
+            line.append(name)
+            line.append("\(value)")
+        }
+        field(" qbuf=", memory.input)
+        field(" qbuf-free=", memory.inputCapacity - memory.input)
+        field(" argv-mem=", memory.waitingArguments)
+        field(" multi-mem=", memory.queue)
+        field(" rbs=", memory.outputCapacity)
+        field(" rbp=", memory.output)
+        field(" obl=", memory.output)
+        field(" oll=", 0)
+        field(" omem=", 0)
+        field(" tot-mem=", memory.total)
+    }
+
+    private static func flags(_ session: Session, _ socket: SocketFacts) -> String {
+        var flags = ""
+        if session.isMonitor { flags += "O" }
+        if !session.subscriptions.isEmpty { flags += "P" }
+        if session.inMulti { flags += "x" }
+        if session.waiting != nil { flags += "b" }
+        if session.watchBroken { flags += "d" }
+        if session.closeAfterReplies { flags += "c" }
+        if socket.isUnix { flags += "U" }
+        if session.noEvict { flags += "e" }
+        if session.noTouch { flags += "T" }
+        return flags.isEmpty ? "N" : flags
+    }
+}
+
+/// Where a connection's memory goes, in bytes.
+struct SessionMemory {
+    let input: Int
+    let inputCapacity: Int
+    let waitingArguments: Int
+    let queue: Int
+    let output: Int
+    let outputCapacity: Int
+
+    init(_ session: Session, _ socket: SocketFacts) {
+        input = socket.pendingInput
+        inputCapacity = socket.inputCapacity
+        waitingArguments = session.waiting?.command.byteCount ?? 0
+        queue = session.queue.reduce(0) { $0 + $1.byteCount }
+        output = session.output.pointee.count
+        outputCapacity = session.output.pointee.capacity
+    }
+
+    /// The session object itself is counted with a fixed size.
+    var total: Int { 512 + inputCapacity + waitingArguments + queue + outputCapacity }
+}
