@@ -116,7 +116,7 @@ package enum CommandGroup: Sendable {
 package enum Propagation: Sendable {
     /// Nothing: the command writes no data.
     case none
-    /// The command as it came.
+    /// The command as it came, unless the handler recorded something else.
     case verbatim
     /// What the handler put together with `call.record…`; a handler that recorded nothing logs nothing.
     case rewritten

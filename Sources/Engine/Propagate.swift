@@ -16,7 +16,9 @@ extension Engine {
         switch table.commands[id].propagation {
         case .none: return effects.pointee.dirty != 0
         case .verbatim:
-            if isInUnit {
+            if effects.pointee.recordCount > 0 {
+                logRecords(database)
+            } else if isInUnit {
                 select(database, into: &unit)
                 append(arguments, raw, to: &unit)
                 unitCount += 1

@@ -165,21 +165,27 @@ package struct Keyspace: ~Copyable {
     // MARK: Changing
 
     /// Sets `key` to a string, replacing whatever it held. Int-encodes canonical integers.
-    /// - Parameter keepExpire: false drops the key's expire, as SET does.
+    /// - Parameters:
+    ///   - keepExpire: false drops the key's expire, as SET does.
+    ///   - expire: the key's expire from now on.
     @discardableResult
-    package mutating func setString(_ key: Bytes, to value: Bytes, in database: Int, keepExpire: Bool) -> Entry {
+    package mutating func setString(_ key: Bytes, to value: Bytes, in database: Int, keepExpire: Bool,
+                                    expire: UnixMilliseconds? = nil) -> Entry {
         let hash = databases[database].keys.hash(key)
         stamps.note(hash)
         var old = databases[database].keys.find(key, hash).map { Entry($0) }
-        if let present = old, present.hasExpire, isExpired(present), expire(present, hash, in: database) { old = nil }
+        if let present = old, present.hasExpire, isExpired(present), self.expire(present, hash, in: database) {
+            old = nil
+        }
         let integer = value.count <= 20 ? Decimal.parseInt64(value) : nil
-        if let old, keepExpire || !old.hasExpire, old.type == .string,
+        if let old, old.type == .string, expire == nil ? keepExpire || !old.hasExpire : old.hasExpire,
            overwrite(old, value, integer) {
+            if let expire { old.storeExpire(expire) }
             // Nothing reads the old value's access history: a set is an access.
             old.access = freshAccess
             return old
         }
-        let expire = keepExpire ? old?.expire : nil
+        let expire = expire ?? (keepExpire ? old?.expire : nil)
         let new = makeString(key, value, integer, expire, old.map { usesLFU ? $0.access : accessClock } ?? freshAccess)
         if let old { replace(old, with: new, hash, in: database) } else { databases[database].insert(new, hash) }
         return new

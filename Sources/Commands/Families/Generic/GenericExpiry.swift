@@ -8,7 +8,7 @@ import RESP
 // at any later time ends with the same keys.
 
 /// How a time is given: as seconds or milliseconds, from now or from 1970.
-package struct TimeUnit: Sendable {
+package struct TimeUnit: Equatable, Sendable {
     package let isSeconds: Bool
     package let isAbsolute: Bool
 
