@@ -43,7 +43,7 @@ extension Engine {
     /// Inside MULTI everything is queued but what ends or guards the transaction.
     package func runsInsideMulti(_ id: Int) -> Bool {
         switch table.commands[id].group {
-        case .transactions: return true
+        case .transactions: return table.rows[id].fullName != "unwatch"
         case .connection: return table.rows[id].fullName == "quit" || table.rows[id].fullName == "reset"
         default: return false
         }

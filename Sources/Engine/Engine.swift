@@ -242,13 +242,7 @@ package final class Engine {
             session.reply.error(text)
             return
         }
-        var line: String
-        switch error {
-        case .message(let text): line = text
-        case .wrongArity, .wrongType, .syntax, .notInteger, .notFloat, .noSuchKey, .indexOutOfRange, .text:
-            let id = command.map { $0 - table.commands } ?? 0
-            line = "ERR wrong number of arguments for '\(table.rows[id].fullName)' command"
-        }
+        var line = text(of: error, command.map { $0 - table.commands } ?? 0, withCode: true)
         line.withUTF8 {
             count(errorLine: Bytes($0))
             session.reply.error(Bytes($0))
@@ -264,11 +258,29 @@ package final class Engine {
 
     private func refuse(_ session: Session, _ id: Int, _ error: CommandError) {
         statistics[id].rejected += 1
-        if session.inMulti { session.transactionFailed = true }
         let start = session.output.pointee.count
-        writeError(error, table.commands + id, session)
+        if table.rows[id].fullName == "exec" {
+            endTransaction(session)
+            writeError(.message("EXECABORT Transaction discarded because of: \(text(of: error, id, withCode: false))"),
+                       nil, session)
+        } else {
+            if session.inMulti { session.transactionFailed = true }
+            writeError(error, table.commands + id, session)
+        }
         regate(session, start)
         if session.replyMode != .on { applyReplyMode(session, start) }
+    }
+
+    /// The error's line; without a code that says nothing (`ERR`) if so wanted.
+    private func text(of error: CommandError, _ id: Int, withCode: Bool) -> String {
+        let line: String
+        switch error {
+        case .message(let text): line = text
+        case .wrongArity: line = "ERR wrong number of arguments for '\(table.rows[id].fullName)' command"
+        case .wrongType, .syntax, .notInteger, .notFloat, .noSuchKey, .indexOutOfRange, .text:
+            line = error.fixedText.map { "\($0)" } ?? "ERR"
+        }
+        return !withCode && line.hasPrefix("ERR ") ? String(line.dropFirst(4)) : line
     }
 
     /// A reply that follows gated ones leaves after them.

@@ -15,7 +15,7 @@ package struct ScanOptions {
     ///   - allowsType: SCAN only; `allowsNoValues`: HSCAN only.
     package init(_ call: Call, from: Int, cursorAt: Int, allowsType: Bool = false, allowsNoValues: Bool = false)
         throws(CommandError) {
-        guard let cursor = Decimal.parseUInt64(call[cursorAt]) else { throw .text("ERR invalid cursor") }
+        guard let cursor = Decimal.parseUInt64Leniently(call[cursorAt]) else { throw .text("ERR invalid cursor") }
         self.cursor = cursor
         var index = from
         while index < call.count {
