@@ -210,7 +210,7 @@ package struct Keyspace: ~Copyable {
         return true
     }
 
-    private func makeString(_ key: Bytes, _ value: Bytes, _ integer: Int64?, _ expire: UnixMilliseconds?,
+    func makeString(_ key: Bytes, _ value: Bytes, _ integer: Int64?, _ expire: UnixMilliseconds?,
                             _ access: UInt32) -> Entry {
         if let integer {
             return .pointing(key, .string, .int, payload: UInt64(bitPattern: integer), expire: expire, access: access)
@@ -252,13 +252,13 @@ package struct Keyspace: ~Copyable {
     }
 
     /// A hash with expiring fields is listed with its database.
-    private func noteFieldExpires(_ entry: Entry, _ hash: UInt64, in database: Int) {
+    func noteFieldExpires(_ entry: Entry, _ hash: UInt64, in database: Int) {
         guard entry.type == .hash, HashValue(entry).minimumExpire != nil else { return }
         entry.flags |= Entry.fieldExpiresFlag
         databases[database].fieldExpires.insert(entry.base, hash)
     }
 
-    private func makeEntry(_ key: Bytes, _ value: consuming Value, _ expire: UnixMilliseconds?) -> Entry {
+    func makeEntry(_ key: Bytes, _ value: consuming Value, _ expire: UnixMilliseconds?) -> Entry {
         let type = value.type, encoding = value.encoding
         if type == .string, encoding != .int {
             let block = StringBlock(value.pointer)

@@ -61,5 +61,8 @@ package struct Thresholds: Sendable {
     package var lazyfreeLazyServerDel = false
     package var lazyfreeLazyUserDel = false
     package var lazyfreeLazyUserFlush = false
+    /// Version of DUMP payloads and snapshots, and whether long strings in them are compressed.
+    package var rdbVersion = 12
+    package var rdbCompression = true
     package init() {}
 }

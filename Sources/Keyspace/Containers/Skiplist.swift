@@ -136,10 +136,10 @@ package struct SortedSet {
 
     // MARK: Changing
 
-    private func randomLevels() -> Int {
+    static func randomLevels(_ context: UnsafeMutablePointer<HashContext>) -> Int {
         var levels = 1
-        var bits = table.context.pointee.random.next()
-        while bits & 3 == 0 && levels < Self.maximumLevels {
+        var bits = context.pointee.random.next()
+        while bits & 3 == 0 && levels < maximumLevels {
             levels += 1
             bits >>= 2
         }
@@ -148,12 +148,12 @@ package struct SortedSet {
 
     /// Adds a member that is not in the set.
     package func insert(_ score: Double, _ member: Bytes) {
-        let node = SkiplistNode.create(levels: randomLevels(), score: score, member: member)
+        let node = SkiplistNode.create(levels: Self.randomLevels(table.context), score: score, member: member)
         link(node)
         table.insert(node.base)
     }
 
-    private func link(_ node: SkiplistNode) {
+    func link(_ node: SkiplistNode) {
         let score = node.score, member = node.member, levels = node.levels
         withUnsafeTemporaryAllocation(of: (SkiplistNode, Int).self, capacity: Self.maximumLevels) { path in
             var at = head, rank = 0

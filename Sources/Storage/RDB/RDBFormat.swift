@@ -155,8 +155,12 @@ package struct RDBModuleID: Hashable, Sendable {
 
 /// What files from outside may not exceed.
 package enum RDBLimits {
-    /// A string: what Redis' `proto-max-bulk-len` may be set to on any sensible machine.
-    package static let stringBytes = 1 << 32
+    /// A string: what Redis' `proto-max-bulk-len` may be set to on any sensible machine, and what fits 32 bits.
+    package static let stringBytes = 1 << 32 - 1
+    /// An element of a collection.
+    package static let elementBytes = 1 << 31 - 1
+    /// Time at which a hash field expires, Unix ms.
+    package static let fieldExpire: UInt64 = 0xffff_ffff_fffe
     /// Read at once from a file, and the least that is buffered.
     package static let bufferBytes = 1 << 18
     /// Grown to in advance of the bytes that a length promises.

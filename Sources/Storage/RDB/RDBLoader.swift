@@ -1,0 +1,176 @@
+import Keyspace
+import Primitives
+
+// A snapshot into the keyspace: a visitor of `RDBWalker` that decodes every value and adds it.
+//
+// Invariants
+//  1. A load that throws has added keys: the caller empties the keyspace, or ends.
+//  2. A key that comes twice is an error, unless `replacesKeys`.
+//  3. Nothing is reserved on a hint that the file's size does not bear out.
+
+package struct RDBLoadOptions {
+    package var now = UnixMilliseconds(0)
+    /// Keys whose time has come are left out; false: they are kept as they are (replicas, an AOF's base).
+    package var dropsExpired = true
+    package var verifiesChecksum = true
+    /// Check small collections for duplicates and order, too.
+    package var isThorough = false
+    /// A key that exists gives way; false: that is an error.
+    package var replacesKeys = false
+    /// Size of the file, if known: bounds what hints may reserve.
+    package var fileBytes: Int?
+    /// Bytes between two calls of the progress function.
+    package var progressInterval = 2 << 20
+
+    package init() {}
+}
+
+package struct RDBLoadProgress: Sendable {
+    /// Read from the file so far (after decompression).
+    package var bytes: Int
+    package var keys: Int
+}
+
+package struct RDBLoadResult: ~Copyable {
+    package var version = RDBVersion.redis7_4
+    package var keysLoaded = 0
+    package var keysExpired = 0
+    /// Collections without an element, left out.
+    package var emptyKeysSkipped = 0
+    /// AUX fields in their order.
+    package var aux: [(name: String, value: String)] = []
+    package var functions = RDBFunctions()
+    package var checksum = RDBChecksum.absent
+    /// Where the file's end mark and checksum end.
+    package var endOffset = 0
+
+    package init() {}
+
+    package func auxValue(_ name: String) -> String? { aux.first { $0.name == name }?.value }
+}
+
+package enum RDBLoader {
+    /// Adds what `input` holds to the keyspace.
+    /// - Throws: what is wrong with the file, where, and in which key.
+    package static func load(_ input: consuming RDBInput, into keyspace: inout Keyspace, options: RDBLoadOptions,
+                             progress: (RDBLoadProgress) -> Void) throws(StorageError) -> RDBLoadResult {
+        var walker = RDBWalker(input, verifiesChecksum: options.verifiesChecksum)
+        var failure: StorageError?
+        var result = withoutActuallyEscaping(progress) { progress in
+            withUnsafeMutablePointer(to: &keyspace) { keyspace in
+                var visitor = LoadVisitor(keyspace, options, progress)
+                do throws(StorageError) {
+                    try walker.walk(&visitor)
+                } catch {
+                    failure = error
+                }
+                return visitor.takeResult()
+            }
+        }
+        if let failure { throw told(failure, walker) }
+        result.endOffset = walker.input.offset
+        return result
+    }
+
+    /// The error with the key that it happened in.
+    private static func told(_ error: StorageError, _ walker: borrowing RDBWalker) -> StorageError {
+        guard walker.hasKey else { return error }
+        var error = error
+        let kind = walker.type.map { " of type \($0.name)" } ?? ""
+        let place = " (in key '\(String(decoding: walker.key.prefix(256), as: UTF8.self))'\(kind))"
+        switch error.reason {
+        case .truncated(let text): error.reason = .truncated(text + place)
+        case .corrupt(let text): error.reason = .corrupt(text + place)
+        case .unsupported(let text): error.reason = .unsupported(text + place)
+        case .system, .shortWrite: break
+        }
+        return error
+    }
+}
+
+private struct LoadVisitor: RDBVisitor, ~Copyable {
+    private let keyspace: UnsafeMutablePointer<Keyspace>
+    private let options: RDBLoadOptions
+    private let progress: (RDBLoadProgress) -> Void
+    private var database = 0
+    private var nextProgress: Int
+    private var result = RDBLoadResult()
+
+    init(_ keyspace: UnsafeMutablePointer<Keyspace>, _ options: RDBLoadOptions,
+         _ progress: @escaping (RDBLoadProgress) -> Void) {
+        self.keyspace = keyspace
+        self.options = options
+        self.progress = progress
+        nextProgress = options.progressInterval
+    }
+
+    consuming func takeResult() -> RDBLoadResult { result }
+
+    mutating func begin(_ version: RDBVersion) { result.version = version }
+
+    mutating func aux(_ name: Bytes, _ value: Bytes, at offset: Int) {
+        // Some servers write one for every key.
+        guard result.aux.count < RDBLimits.findings else { return }
+        result.aux.append((String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self)))
+    }
+
+    mutating func selectDatabase(_ index: Int, at offset: Int) throws(StorageError) {
+        guard index < keyspace.pointee.databaseCount else {
+            throw StorageError(.load, "", at: offset, .unsupported(
+                "Data file was created with a Redis server configured to handle more than "
+                    + "\(keyspace.pointee.databaseCount) databases"))
+        }
+        database = index
+    }
+
+    mutating func resizeDatabase(keys: UInt64, expires: UInt64) {
+        // No key takes fewer than four bytes.
+        let bound = UInt64(min((options.fileBytes ?? .max) / 4, RDBLimits.trustedCount))
+        let known = keyspace.pointee.databases[database]
+        keyspace.pointee.reserve(keys: known.keys.count + Int(min(keys, bound)),
+                                 expires: known.expires.count + Int(min(expires, bound)), in: database)
+    }
+
+    mutating func function(_ code: Bytes) { result.functions.append(code) }
+
+    mutating func end(_ checksum: RDBChecksum, at offset: Int) {
+        result.checksum = checksum
+        progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded))
+    }
+
+    mutating func value(of key: Bytes, _ attributes: RDBKeyAttributes, _ type: RDBType,
+                        _ input: inout RDBInput) throws(StorageError) {
+        if input.offset >= nextProgress { tellProgress(input.offset) }
+        if let expire = attributes.expire, options.dropsExpired, expire < options.now, expire.rawValue != -1 {
+            try input.skipValue(type)
+            result.keysExpired += 1
+            return
+        }
+        let access = keyspace.pointee.access(idleSeconds: attributes.idleSeconds, frequency: attributes.frequency)
+        let expire = attributes.expire.flatMap { $0.rawValue == -1 ? nil : $0 }
+        var isNew = true
+        if type == .string {
+            let text = try input.string()
+            makeWay(for: key)
+            isNew = keyspace.pointee.loadString(key, text, in: database, expire: expire, access: access)
+        } else if let value = try input.value(type, keyspace.pointee, isThorough: options.isThorough) {
+            makeWay(for: key)
+            isNew = keyspace.pointee.load(key, value, in: database, expire: expire, access: access)
+        } else {
+            result.emptyKeysSkipped += 1
+            return
+        }
+        guard isNew else { throw input.corrupt("RDB has a duplicated key in DB \(database)") }
+        result.keysLoaded += 1
+    }
+
+    @inline(__always)
+    private func makeWay(for key: Bytes) {
+        if options.replacesKeys { _ = keyspace.pointee.delete(key, in: database, lazily: false) }
+    }
+
+    private mutating func tellProgress(_ offset: Int) {
+        nextProgress = offset &+ options.progressInterval
+        progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded))
+    }
+}

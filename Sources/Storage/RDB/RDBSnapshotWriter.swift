@@ -1,0 +1,160 @@
+import Keyspace
+import Primitives
+
+// The whole keyspace to a file descriptor, in the server (SAVE) or in a forked child that has an image of its memory.
+//
+// A child must leave the shared pages alone: nothing here counts references, takes a lock, moves hash-table buckets or
+// writes into a value. What a power loss leaves: a temporary file without its end, which nobody looks at; syncing,
+// renaming and the directory's sync are the caller's, once `write` has answered 0.
+
+/// Plain values and borrowed bytes, so that a child may use them.
+package struct RDBSnapshotOptions {
+    /// What stands before each key about its use.
+    package enum Access: Sendable {
+        case none
+        /// Seconds since the last access; with the LRU clock of now.
+        case idle(clock: UInt32)
+        /// LFU counter; with the clock of now.
+        case frequency(clock: UInt32)
+    }
+
+    /// The place in the replication stream that the snapshot stands for.
+    package struct Replication {
+        package var database: Int
+        /// 40 hexadecimal digits.
+        package var id: Bytes
+        package var offset: Int64
+        package init(database: Int, id: Bytes, offset: Int64) {
+            self.database = database
+            self.id = id
+            self.offset = offset
+        }
+    }
+
+    package var version = RDBVersion.redis7_4
+    package var compresses = true
+    package var computesChecksum = true
+    /// Sync every few megabytes, so that the last sync is short.
+    package var syncsIncrementally = true
+    package var access = Access.none
+    /// The BASE file of an AOF.
+    package var isAOFBase = false
+    /// Unix seconds, for `ctime`.
+    package var createdAt: Int64 = 0
+    package var usedMemory = 0
+    package var replication: Replication?
+    /// `RDBFunctions.bytes`.
+    package var functions = Bytes(start: nil, count: 0)
+    /// Keys between two calls of the progress function.
+    package var progressInterval = 1024
+
+    package init() {}
+}
+
+package struct RDBSnapshotWriter: ~Copyable {
+    static let serverVersion: StaticString = "7.4.1"
+
+    private var output: RDBOutput
+    private let options: RDBSnapshotOptions
+    private var keysDone = 0
+
+    /// Writes all databases; closing and syncing the descriptor is the caller's.
+    /// - Parameter progress: told the number of keys written so far, now and then.
+    /// - Returns: 0, or the errno of what failed.
+    package static func write(databases: UnsafeMutablePointer<Database>, count: Int, to descriptor: Int32,
+                              options: RDBSnapshotOptions, progress: (Int) -> Void) -> Int32 {
+        var writer = RDBSnapshotWriter(descriptor, options)
+        writer.putHeader()
+        for index in 0..<count where databases[index].keys.count > 0 {
+            writer.put(databases[index], progress)
+            if writer.output.failure != 0 { return writer.output.failure }
+        }
+        progress(writer.keysDone)
+        writer.output.put(.eof)
+        let checksum = options.computesChecksum ? writer.output.checksum : 0
+        writer.output.put(checksum)
+        writer.output.flush()
+        return writer.output.failure
+    }
+
+    private init(_ descriptor: Int32, _ options: RDBSnapshotOptions) {
+        output = RDBOutput(descriptor: descriptor, compresses: options.compresses,
+                           computesChecksum: options.computesChecksum,
+                           syncsIncrementally: options.syncsIncrementally)
+        self.options = options
+    }
+
+    // MARK: Before the keys
+
+    private mutating func putHeader() {
+        let magic: StaticString = "REDIS00"
+        output.put(magic.bytes)
+        output.put(UInt8(48 + options.version.number / 10 % 10))
+        output.put(UInt8(48 + options.version.number % 10))
+        putAux("redis-ver", Self.serverVersion.bytes)
+        putAux("redis-bits", Int64(Int.bitWidth))
+        putAux("ctime", options.createdAt)
+        putAux("used-mem", Int64(options.usedMemory))
+        if let replication = options.replication {
+            putAux("repl-stream-db", Int64(replication.database))
+            putAux("repl-id", replication.id)
+            putAux("repl-offset", replication.offset)
+        }
+        putAux("aof-base", options.isAOFBase ? 1 : 0)
+        if options.version >= .redis7_0 {
+            RDBFunctions.forEach(in: options.functions) { source in
+                output.put(.function)
+                output.put(string: source)
+            }
+        }
+    }
+
+    private mutating func putAux(_ name: StaticString, _ value: Bytes) {
+        output.put(.aux)
+        output.put(string: name)
+        output.put(string: value)
+    }
+
+    private mutating func putAux(_ name: StaticString, _ value: Int64) {
+        output.put(.aux)
+        output.put(string: name)
+        output.put(integerString: value)
+    }
+
+    // MARK: Keys
+
+    private mutating func put(_ database: Database, _ progress: (Int) -> Void) {
+        output.put(.selectDatabase)
+        output.put(length: database.index)
+        output.put(.resizeDatabase)
+        output.put(length: database.keys.count)
+        output.put(length: database.expires.count)
+        var iterator = database.keys.makeIterator()
+        while let element = iterator.next() {
+            put(Entry(element))
+            if output.failure != 0 { return }
+            keysDone &+= 1
+            if keysDone % options.progressInterval == 0 { progress(keysDone) }
+        }
+    }
+
+    private mutating func put(_ entry: Entry) {
+        if let expire = entry.expire {
+            output.put(.expireMilliseconds)
+            output.put(expire.rawValue)
+        }
+        switch options.access {
+        case .none: break
+        case .idle(let clock):
+            output.put(.idle)
+            output.put(length: UInt64((clock &- entry.access) & 0xff_ffff))
+        case .frequency(let clock):
+            output.put(.frequency)
+            output.put(UInt8(truncatingIfNeeded: LFU.counter(entry.access, clock)))
+        }
+        let type = RDBOutput.type(of: entry, options.version)
+        output.put(type)
+        output.put(string: entry.key)
+        output.put(valueOf: entry, type, options.version)
+    }
+}
