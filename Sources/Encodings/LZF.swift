@@ -70,41 +70,55 @@ package enum LZF {
 
 /// Compresses; keeps its table between calls, so that short strings cost no clearing of it.
 ///
-/// Greedy: at each place the latest earlier occurrence of the next three bytes is taken, wherever it lies within
-/// 8 kB. Every place is entered into the table, which finds more than entering the first places of a match only.
+/// Greedy: at each place the latest earlier occurrence of the next three bytes is taken if it lies within 8 kB. What is
+/// found decides the bytes of a DUMP payload, so the choices are those of the library that all servers use:
+///
+///  1. The table is indexed by 16 bits of the three bytes; a place that lost its entry to another is not found.
+///  2. Of a match, the first place and the last two are entered.
+///  3. The input's first place is no source of a match.
+///  4. A match stops short of the input's last two bytes, except that it is followed through its first 3 bytes, and
+///     through its first 19 when it could be 17 long.
 package struct LZFCompressor: ~Copyable {
-    private static let tableBits = 15
+    private static let tableBits = 16
     private static let maximumDistance = 1 << 13
     private static let maximumLength = 264
     private static let maximumLiterals = 32
 
     /// Place of the latest three bytes with this hash, plus `generation`; smaller than `generation`: of an earlier call.
-    private let table: UnsafeMutablePointer<UInt32>
+    private var table: UnsafeMutablePointer<UInt32>?
     private var generation: UInt32 = 1
 
-    package init() {
-        let bytes = Heap.allocateZeroed(4 << Self.tableBits)
-        table = bytes.bindMemory(to: UInt32.self, capacity: 1 << Self.tableBits)
-    }
+    package init() {}
 
-    deinit { Heap.free(UnsafeMutableRawPointer(table)) }
+    deinit { if let table { Heap.free(UnsafeMutableRawPointer(table)) } }
+
+    private mutating func preparedTable(_ count: Int) -> UnsafeMutablePointer<UInt32> {
+        guard let table else {
+            let bytes = Heap.allocateZeroed(4 << Self.tableBits)
+            let new = bytes.bindMemory(to: UInt32.self, capacity: 1 << Self.tableBits)
+            table = new
+            return new
+        }
+        if generation > UInt32.max - UInt32(count) - 1 {
+            memset(table, 0, 4 << Self.tableBits)
+            generation = 1
+        }
+        return table
+    }
 
     /// Compresses `input` into `target`; returns the number of bytes, or nil if they don't fit.
     package mutating func compress(_ input: Bytes, into target: UnsafeMutableRawBufferPointer) -> Int? {
         let count = input.count
         guard count >= 4, count < 1 << 31, let source = input.baseAddress,
               let output = target.baseAddress else { return nil }
-        if generation > UInt32.max - UInt32(count) - 1 {
-            memset(table, 0, 4 << Self.tableBits)
-            generation = 1
-        }
+        let table = preparedTable(count)
         defer { generation &+= UInt32(count) }
         let room = target.count
         var at = 0, written = 1, literals = 0
         guard room > 1 else { return nil }
         while at < count &- 2 {
-            let previous = enter(source, at)
-            guard previous >= 0, at &- previous <= Self.maximumDistance, sameThree(source, previous, at) else {
+            let previous = enter(source, at, table)
+            guard previous > 0, at &- previous <= Self.maximumDistance, sameThree(source, previous, at) else {
                 guard put(source, &at, output, &written, &literals, room) else { return nil }
                 continue
             }
@@ -115,8 +129,8 @@ package struct LZFCompressor: ~Copyable {
                 written &-= 1
             }
             literals = 0
-            let length = matchLength(source, previous, at, min(Self.maximumLength, count &- at))
-            guard written &+ 4 <= room else { return nil }
+            let length = matchLength(source, previous, at, Self.matchLimit(count &- at))
+            guard written &+ 4 < room else { return nil }
             let distance = at &- previous &- 1, short = length &- 2
             if short < 7 {
                 output.storeBytes(of: UInt8(distance &>> 8 | short &<< 5), toByteOffset: written, as: UInt8.self)
@@ -128,13 +142,13 @@ package struct LZFCompressor: ~Copyable {
             }
             output.storeBytes(of: UInt8(distance & 0xff), toByteOffset: written, as: UInt8.self)
             written &+= 2
-            let end = at &+ length
-            at &+= 1
-            while at < end {
-                if at < count &- 2 { _ = enter(source, at) }
-                at &+= 1
+            at &+= length
+            if at < count &- 2 {
+                _ = enter(source, at &- 2, table)
+                _ = enter(source, at &- 1, table)
             }
         }
+        guard written &+ 3 <= room else { return nil }
         while at < count {
             guard put(source, &at, output, &written, &literals, room) else { return nil }
         }
@@ -149,7 +163,7 @@ package struct LZFCompressor: ~Copyable {
     @inline(__always)
     private func put(_ source: UnsafeRawPointer, _ at: inout Int, _ output: UnsafeMutableRawPointer,
                      _ written: inout Int, _ literals: inout Int, _ room: Int) -> Bool {
-        guard written &+ 1 < room &+ 1, written < room else { return false }
+        guard written < room else { return false }
         output.storeBytes(of: source.load(fromByteOffset: at, as: UInt8.self), toByteOffset: written, as: UInt8.self)
         at &+= 1
         written &+= 1
@@ -159,18 +173,17 @@ package struct LZFCompressor: ~Copyable {
             literals = 0
             written &+= 1
             // The byte reserved here is given back if nothing follows.
-            return written <= room &+ 1
         }
         return true
     }
 
     /// Enters the place of three bytes; returns the place that had the entry, -1: none in this input.
     @inline(__always)
-    private func enter(_ source: UnsafeRawPointer, _ at: Int) -> Int {
-        let three = UInt32(source.load(fromByteOffset: at, as: UInt8.self))
+    private func enter(_ source: UnsafeRawPointer, _ at: Int, _ table: UnsafeMutablePointer<UInt32>) -> Int {
+        let three = UInt32(source.load(fromByteOffset: at, as: UInt8.self)) &<< 16
             | UInt32(source.load(fromByteOffset: at &+ 1, as: UInt8.self)) &<< 8
-            | UInt32(source.load(fromByteOffset: at &+ 2, as: UInt8.self)) &<< 16
-        let slot = Int((three &* 2_654_435_761) &>> UInt32(32 &- Self.tableBits))
+            | UInt32(source.load(fromByteOffset: at &+ 2, as: UInt8.self))
+        let slot = Int((three &>> 8 &- three &* 5) & 0xffff)
         let stored = table[slot]
         table[slot] = generation &+ UInt32(truncatingIfNeeded: at)
         return stored >= generation ? Int(stored &- generation) : -1
@@ -181,6 +194,13 @@ package struct LZFCompressor: ~Copyable {
         source.load(fromByteOffset: a, as: UInt8.self) == source.load(fromByteOffset: b, as: UInt8.self)
             && source.load(fromByteOffset: a &+ 1, as: UInt8.self) == source.load(fromByteOffset: b &+ 1, as: UInt8.self)
             && source.load(fromByteOffset: a &+ 2, as: UInt8.self) == source.load(fromByteOffset: b &+ 2, as: UInt8.self)
+    }
+
+    /// How long a match may be with so many bytes left.
+    @inline(__always)
+    private static func matchLimit(_ left: Int) -> Int {
+        let limit = min(maximumLength, left &- 2)
+        return limit > 16 ? max(limit, 19) : max(limit, 3)
     }
 
     /// Number of equal bytes from two places on; three are known to be.

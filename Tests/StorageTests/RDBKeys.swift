@@ -96,3 +96,7 @@ final class LoadTarget {
         return (try? RDBFixture.bytes(path)) ?? []
     }
 }
+
+extension [UInt8] {
+    var hex: String { map { String(format: "%02x", $0) }.joined() }
+}
