@@ -84,7 +84,8 @@ package struct LZFCompressor: ~Copyable {
     private static let maximumLength = 264
     private static let maximumLiterals = 32
 
-    /// Place of the latest three bytes with this hash, plus `generation`; smaller than `generation`: of an earlier call.
+    /// Place of the latest three bytes with this hash, plus `generation`; smaller than `generation`: of an earlier
+    /// call.
     private var table: UnsafeMutablePointer<UInt32>?
     private var generation: UInt32 = 1
 
@@ -191,9 +192,10 @@ package struct LZFCompressor: ~Copyable {
 
     @inline(__always)
     private func sameThree(_ source: UnsafeRawPointer, _ a: Int, _ b: Int) -> Bool {
-        source.load(fromByteOffset: a, as: UInt8.self) == source.load(fromByteOffset: b, as: UInt8.self)
-            && source.load(fromByteOffset: a &+ 1, as: UInt8.self) == source.load(fromByteOffset: b &+ 1, as: UInt8.self)
-            && source.load(fromByteOffset: a &+ 2, as: UInt8.self) == source.load(fromByteOffset: b &+ 2, as: UInt8.self)
+        source.loadUnaligned(fromByteOffset: a, as: UInt16.self)
+            == source.loadUnaligned(fromByteOffset: b, as: UInt16.self)
+            && source.load(fromByteOffset: a &+ 2, as: UInt8.self)
+            == source.load(fromByteOffset: b &+ 2, as: UInt8.self)
     }
 
     /// How long a match may be with so many bytes left.

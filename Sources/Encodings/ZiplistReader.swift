@@ -31,7 +31,9 @@ package struct ZiplistReader {
         var position = 10, before = 0, count = 0, last = 10
         while position < end {
             guard let (start, declared) = Self.backSize(base, position, end), declared == before,
-                  let size = Self.dataSize(base, start, end), size.header &+ size.data <= end &- start else { return nil }
+                  let size = Self.dataSize(base, start, end), size.header &+ size.data <= end &- start else {
+                return nil
+            }
             last = position
             before = start &- position &+ size.header &+ size.data
             position &+= before
@@ -54,7 +56,8 @@ package struct ZiplistReader {
         case 0xd0: return .integer(Int64(data.loadUnaligned(as: Int32.self)))
         case 0xe0: return .integer(data.loadUnaligned(as: Int64.self))
         case 0xf0:
-            let low = Int64(data.loadUnaligned(as: UInt16.self)) | Int64(data.load(fromByteOffset: 2, as: UInt8.self)) << 16
+            let low = Int64(data.loadUnaligned(as: UInt16.self))
+                | Int64(data.load(fromByteOffset: 2, as: UInt8.self)) << 16
             return .integer(low >= 1 << 23 ? low - 1 << 24 : low)
         case 0xfe: return .integer(Int64(data.load(as: Int8.self)))
         default: return .integer(Int64(lead & 0x0f) - 1)

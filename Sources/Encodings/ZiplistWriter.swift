@@ -83,8 +83,9 @@ package struct ZiplistWriter: ~Copyable {
     /// The whole ziplist; good until the next change. Nothing may be appended afterwards but behind `reset`.
     package mutating func finish() -> Bytes {
         buffer.append(0xff)
-        buffer.base.storeBytes(of: UInt32(truncatingIfNeeded: buffer.count).littleEndian, as: UInt32.self)
-        buffer.base.storeBytes(of: UInt32(truncatingIfNeeded: lastOffset).littleEndian, toByteOffset: 4, as: UInt32.self)
+        let size = UInt32(truncatingIfNeeded: buffer.count), tail = UInt32(truncatingIfNeeded: lastOffset)
+        buffer.base.storeBytes(of: size.littleEndian, as: UInt32.self)
+        buffer.base.storeBytes(of: tail.littleEndian, toByteOffset: 4, as: UInt32.self)
         buffer.base.storeBytes(of: UInt16(min(count, 65535)).littleEndian, toByteOffset: 8, as: UInt16.self)
         return buffer.bytes
     }

@@ -47,7 +47,8 @@ import Testing
     @Test func garbageIsRefused() {
         var random = SystemRandomNumberGenerator()
         for _ in 0..<5000 {
-            let input = (0..<Int.random(in: 0...40, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let length = Int.random(in: 0...40, using: &random)
+            let input = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
             let size = Int.random(in: 0...LZF.maximumSize(ofCompressed: input.count), using: &random)
             _ = decompressed(input, size)
         }

@@ -58,8 +58,8 @@ final class LoadTarget {
         let result = try RDBLoader.load(RDBInput(copy.bytes), into: &keyspace, options: options) { _ in }
         var functions: [String] = []
         result.functions.forEach { functions.append(String(decoding: $0, as: UTF8.self)) }
-        return (result.keysLoaded, result.keysExpired, result.emptyKeysSkipped, result.aux.map { "\($0.name)=\($0.value)" },
-                functions, result.endOffset)
+        return (result.keysLoaded, result.keysExpired, result.emptyKeysSkipped,
+                result.aux.map { "\($0.name)=\($0.value)" }, functions, result.endOffset)
     }
 
     func find(_ key: [UInt8], _ database: Int = 0) -> Entry? {

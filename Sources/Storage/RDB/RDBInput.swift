@@ -334,7 +334,9 @@ package struct RDBInput: ~Copyable {
         case 254: return .infinity
         case 255: return -.infinity
         default:
-            guard let value = DoubleText.parse(try take(Int(length))) else { throw corrupt("a score that is no number") }
+            guard let value = DoubleText.parse(try take(Int(length))) else {
+                throw corrupt("a score that is no number")
+            }
             return value
         }
     }

@@ -196,7 +196,9 @@ package struct RDBWalker: ~Copyable {
         try visitor.aux(name.bytes, value, at: input.offset)
     }
 
-    private mutating func readModuleAux<Visitor: RDBVisitor & ~Copyable>(_ visitor: inout Visitor) throws(StorageError) {
+    private mutating func readModuleAux<Visitor: RDBVisitor & ~Copyable>(
+        _ visitor: inout Visitor
+    ) throws(StorageError) {
         stage = .moduleAux
         let module = RDBModuleID(rawValue: try input.length())
         input.startRecording()

@@ -46,7 +46,8 @@ extension RDBOutput {
         case .set: SetCodec.type(SetValue(entry), version)
         case .sortedSet: SortedSetCodec.type(SortedSetValue(entry), version)
         case .hash: HashCodec.type(HashValue(entry), version)
-        case .stream: version < .redis7_0 ? .streamListpacks : version < .redis7_2 ? .streamListpacks2 : .streamListpacks3
+        case .stream:
+            version < .redis7_0 ? .streamListpacks : version < .redis7_2 ? .streamListpacks2 : .streamListpacks3
         case .module: .module2
         }
     }
