@@ -18,6 +18,7 @@ package enum AllCommands {
         ServerCommands.all,
         DebugCommands.all,
         InfoCommand.all,
+        DumpCommands.all,
     ]
 }
 

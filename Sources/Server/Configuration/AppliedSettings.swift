@@ -12,7 +12,7 @@ extension ServerCore {
             "zset-max-listpack-value", "list-max-listpack-size", "list-compress-depth", "stream-node-max-bytes",
             "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "requirepass",
-            "notify-keyspace-events", "loglevel",
+            "notify-keyspace-events", "loglevel", "rdb-version", "rdbcompression",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
@@ -49,5 +49,7 @@ extension Thresholds {
         lazyfreeLazyServerDel = configuration.lazyfreeLazyServerDel
         lazyfreeLazyUserDel = configuration.lazyfreeLazyUserDel
         lazyfreeLazyUserFlush = configuration.lazyfreeLazyUserFlush
+        rdbVersion = configuration.rdbVersion
+        rdbCompression = configuration.rdbcompression
     }
 }
