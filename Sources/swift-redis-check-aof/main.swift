@@ -1,1 +1,94 @@
-print("swift-redis-check-aof")
+import ArgumentParser
+import Primitives
+import Storage
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// `swift-redis-check-aof FILE|MANIFEST`: tells whether a log is good, and mends its end. Exit status and lines are
+/// redis-check-aof's.
+struct CheckAOF: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "swift-redis-check-aof",
+        abstract: "Checks an append-only file, or a manifest and all files it names; mends its end.",
+        discussion: """
+            Files compressed by gzip or lz4 are read, but not mended. What a repair cuts off is first kept beside the \
+            file, as NAME.torn-<unix time>. Exit status 0: the log is good, by now; 1: it is not, or can't be read.
+            """)
+
+    @Flag(help: "Truncate a damaged log where its last whole command or transaction ends.")
+    var fix = false
+    @Option(name: .customLong("truncate-to-timestamp"),
+            help: ArgumentHelp("Truncate the log before the first annotation later than this (Unix time in seconds).",
+                               valueName: "timestamp"))
+    var timestamp: String?
+    @Flag(name: [.customShort("y"), .long], help: "Don't ask before truncating.")
+    var yes = false
+    @Flag(help: "Say what would be done, change nothing.")
+    var dryRun = false
+    @Flag(help: "Print one JSON object instead of lines; never asks.")
+    var json = false
+    @Flag(name: [.customShort("v"), .long], help: "Print the version.")
+    var version = false
+    @Argument(help: ArgumentHelp("The file to check.", valueName: "file.manifest|file.aof"))
+    var files: [String] = []
+
+    private static let usage = "Usage: swift-redis-check-aof [--fix|--truncate-to-timestamp $timestamp] [--yes] "
+        + "[--dry-run] [--json] <file.manifest|file.aof>"
+
+    func run() throws {
+        if version {
+            print("swift-redis-check-aof 7.4.1")
+            return
+        }
+        guard let path = files.first, files.count == 1, !(fix && timestamp != nil) else {
+            print(Self.usage)
+            throw ExitCode(1)
+        }
+        var options = AOFCheckOptions()
+        options.fixes = fix
+        options.isDryRun = dryRun
+        options.now = .now()
+        if let timestamp {
+            guard let seconds = Int64(timestamp), seconds >= 0 else {
+                print("Invalid timestamp, aborting...")
+                throw ExitCode(1)
+            }
+            options.timestamp = seconds == 0 ? nil : seconds
+        }
+        let report = AOFCheck.run(path, in: PosixFileSystem(), options, dialogue())
+        if json { print(report.json) }
+        if report.status != 0 { throw ExitCode(report.status) }
+    }
+
+    private func dialogue() -> AOFCheckDialogue {
+        let prints = !json, agrees = yes
+        return AOFCheckDialogue(tell: { if prints { print($0) } }, ask: { question in
+            if agrees || !prints { return agrees }
+            print(question, terminator: "")
+            fflush(nil)
+            return readLine()?.lowercased().hasPrefix("y") == true
+        })
+    }
+
+    /// Whatever is wrong with the arguments: usage and status 1.
+    static func start() {
+        do {
+            let command = try parse()
+            try command.run()
+        } catch let status as ExitCode {
+            exit(status: status)
+        } catch {
+            if exitCode(for: error) == .success { exit(withError: error) }
+            print(usage)
+            exit(status: ExitCode(1))
+        }
+    }
+
+    private static func exit(status: ExitCode) -> Never {
+        fflush(nil)
+        Glibc.exit(status.rawValue)
+    }
+}
+
+CheckAOF.start()

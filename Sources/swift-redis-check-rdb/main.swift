@@ -41,6 +41,7 @@ struct CheckRDB: ParsableCommand {
             if json { print(report.json) } else { report.closingLines.forEach { print($0) } }
             if report.isGood { return }
         } catch {
+            if json { print(RDBCheck.json(path, error)) }
             Self.complain(error.description)
         }
         throw ExitCode(1)

@@ -81,6 +81,10 @@ package struct AOFEnd: Equatable, Sendable {
 
     package static func whole(_ bytes: Int) -> AOFEnd { AOFEnd(.whole, keep: bytes, offset: bytes, "") }
 
+    /// Only the log's first file may begin with an RDB file.
+    package static let misplacedPreamble =
+        AOFEnd(.corrupt, keep: 0, offset: 0, "format error: an RDB file where records belong")
+
     /// Nil when whole.
     package func error(_ path: String) -> StorageError? {
         switch kind {

@@ -73,19 +73,9 @@ extension RDBCheckReport {
     }
 }
 
-private enum JSONText {
-    static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\"": result += "\\\""
-            case "\\": result += "\\\\"
-            case "\u{0}"..."\u{1f}", "\u{7f}":
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default: result.unicodeScalars.append(scalar)
-            }
-        }
-        return result + "\""
+extension RDBCheck {
+    /// The report on a file that can't even be opened or decompressed.
+    package static func json(_ path: String, _ error: StorageError) -> String {
+        JSONText.object([JSONText.field("file", path), JSONText.field("ok", false), JSONText.field(error)])
     }
 }

@@ -1,0 +1,216 @@
+import Primitives
+
+// Checking and repairing an AOF without a server: an old single file (with or without an RDB preamble), or a manifest
+// with the files it names. Everything is read by the server's own readers.
+//
+// A repair ends one file where its last whole unit ends (`--fix`), or before the first annotation that is later than a
+// time (`--truncate-to-timestamp`). Only the log's last file may be ended: records behind a gap belong to another
+// history. A file is the last when those behind it are empty: a crash during a switch of files leaves it so.
+//
+// Order of a repair: everything is read and judged; the question is asked; what is cut off is kept beside the file,
+// durably; then the file is truncated, durably. See AOFCut.swift for what a power loss leaves behind each step. The
+// manifest is never changed.
+
+package struct AOFCheckOptions: Sendable {
+    /// End a damaged file where its last whole unit ends.
+    package var fixes = false
+    /// End the log before the first annotation later than this, in Unix seconds.
+    package var timestamp: Int64?
+    /// Say what would be done, do nothing.
+    package var isDryRun = false
+    /// For names of kept bytes, and which keys of an RDB file have expired.
+    package var now = UnixMilliseconds(0)
+
+    package init() {}
+}
+
+/// What a check came to, and what it did.
+package struct AOFCheckReport: Sendable {
+    package enum Role: String, Sendable {
+        /// A file checked by itself.
+        case single, base, increment
+    }
+
+    package struct FileReport: Sendable {
+        package var path: String
+        /// As the report's lines name it.
+        package var name: String
+        package var role: Role
+        package var size = 0
+        /// Of the preamble, or the base.
+        package var rdb: RDBCheckReport?
+        /// Nil when it was not read to its end.
+        package var end: AOFEnd?
+        package var records = 0
+        package var units = 0
+        package var annotations = 0
+        package var firstTimestamp: Int64?
+        package var lastTimestamp: Int64?
+        /// Where it would be, or was, cut.
+        package var cut: Cut?
+
+        package var isEmpty: Bool { size == 0 }
+        /// Nothing is wrong with what is (or would be) left of it.
+        package var isGood: Bool { rdb?.isGood != false && (end.map { $0.kind == .whole } ?? isEmpty) }
+    }
+
+    package struct Cut: Sendable {
+        package var offset: Int
+        package var bytes: Int
+        package var isDone = false
+        /// Where the bytes cut off are.
+        package var keptAt: String?
+    }
+
+    package var path: String
+    package var isMultiPart = false
+    package var files: [FileReport] = []
+    /// Why the check came to no end: a file that can't be opened, a manifest that makes no sense.
+    package var error: StorageError?
+    package var manifestError: AOFManifest.ParseError?
+    /// The check's outcome in a sentence, when it is bad.
+    package var complaint: String?
+    /// 0: the log is good, by now. 1: it is not.
+    package var status: Int32 = 0
+}
+
+/// How a check talks.
+package struct AOFCheckDialogue {
+    /// A line for the user, without its end.
+    package var tell: (String) -> Void
+    /// True if the user agrees.
+    package var ask: (String) -> Bool
+
+    package init(tell: @escaping (String) -> Void, ask: @escaping (String) -> Bool) {
+        self.tell = tell
+        self.ask = ask
+    }
+}
+
+package struct AOFCheck {
+    let fileSystem: any FileSystem
+    let options: AOFCheckOptions
+    let dialogue: AOFCheckDialogue
+    var report: AOFCheckReport
+    /// Lines read in all files so far, from 1.
+    var line = 1
+
+    /// Says it has been told already.
+    struct Failed: Error {}
+
+    package static func run(_ path: String, in fileSystem: any FileSystem, _ options: AOFCheckOptions,
+                            _ dialogue: AOFCheckDialogue) -> AOFCheckReport {
+        var check = AOFCheck(fileSystem: fileSystem, options: options, dialogue: dialogue,
+                             report: AOFCheckReport(path: path))
+        do throws(Failed) {
+            try check.run()
+        } catch {
+            check.report.status = 1
+        }
+        return check.report
+    }
+
+    private mutating func run() throws(Failed) {
+        let isManifest = try attempt { check throws(StorageError) in try check.isManifest() }
+        if isManifest {
+            report.isMultiPart = true
+            try checkManifest()
+        } else {
+            dialogue.tell("Start checking Old-Style AOF")
+            try checkFile(report.path, report.path, .single, isLast: true)
+        }
+    }
+
+    func tell(_ text: String) { dialogue.tell(text) }
+
+    /// Tells why it can't be and gives up.
+    mutating func fail(_ text: String) -> Failed {
+        tell(text)
+        report.complaint = text
+        return Failed()
+    }
+
+    mutating func attempt<Value: ~Copyable>(
+        _ body: (inout AOFCheck) throws(StorageError) -> Value
+    ) throws(Failed) -> Value {
+        do throws(StorageError) {
+            return try body(&self)
+        } catch {
+            report.error = error
+            let verb = error.operation == .open ? "Cannot open file" : "Cannot \(error.operation.rawValue)"
+            throw fail("\(verb) \(error.path): \(error.cause)")
+        }
+    }
+
+    // MARK: Manifest
+
+    /// By the name, or by the first line that is no comment.
+    private func isManifest() throws(StorageError) -> Bool {
+        if report.path.hasSuffix(".manifest") { return true }
+        let file = try fileSystem.open(report.path, .read)
+        defer { fileSystem.close(file) }
+        let window = UnsafeMutableRawBufferPointer(start: Heap.allocate(1 << 16), count: 1 << 16)
+        defer { if let base = window.baseAddress { Heap.free(base) } }
+        var bytes = Bytes(rebasing: window[..<(try fileSystem.read(file, at: 0, into: window))])
+        while bytes.first == UInt8(ascii: "#") {
+            guard let end = bytes.firstIndex(of: 10) else { return false }
+            bytes = bytes.from(end + 1)
+        }
+        return bytes.starts(with: "file".utf8)
+    }
+
+    private mutating func readManifest() throws(Failed) -> AOFManifest {
+        let path = report.path
+        let text = try attempt { check throws(StorageError) in
+            try check.fileSystem.contents(path, limit: AOFManifest.maximumBytes)
+        }
+        var name = FilePath.name(path)
+        if name.hasSuffix(".manifest") { name = String(name.dropLast(".manifest".count)) }
+        do throws(AOFManifest.ParseError) {
+            return try AOFManifest.parse(text.bytes, filename: name)
+        } catch {
+            report.manifestError = error
+            tell("\n*** FATAL AOF MANIFEST FILE ERROR ***\n")
+            if error.line > 0 { tell("Reading the manifest file, at line \(error.line)\n") }
+            if !error.text.isEmpty { tell(">>> '\(error.text)'\n") }
+            throw fail(error.reason)
+        }
+    }
+
+    private mutating func checkManifest() throws(Failed) {
+        tell("Start checking Multi Part AOF")
+        let manifest = try readManifest()
+        let directory = FilePath.directory(report.path)
+        let entries = manifest.loadOrder
+        // The last file that holds anything.
+        var last = -1
+        for (index, entry) in entries.enumerated() {
+            let path = FilePath.join(directory, entry.name)
+            let size = try attempt { check throws(StorageError) in try check.fileSystem.status(path)?.size }
+            if size != 0 { last = index }
+        }
+        for (index, entry) in entries.enumerated() {
+            let path = FilePath.join(directory, entry.name)
+            if entry.kind == .base {
+                let format = try attempt { check throws(StorageError) in try check.isRDB(path) } ? "RDB" : "RESP"
+                tell("Start to check BASE AOF (\(format) format).")
+            } else if index == 0 || entries[index - 1].kind == .base {
+                tell("Start to check INCR files.")
+            }
+            try checkFile(path, entry.name, entry.kind == .base ? .base : .increment, isLast: index >= last)
+        }
+        tell("All AOF files and manifest are valid")
+    }
+
+    private func isRDB(_ path: String) throws(StorageError) -> Bool {
+        let file = try fileSystem.open(path, .read)
+        defer { fileSystem.close(file) }
+        var magic: UInt64 = 0
+        let count = try withUnsafeMutableBytes(of: &magic) { (bytes) throws(StorageError) in
+            try fileSystem.read(file, at: 0, into: bytes)
+        }
+        return withUnsafeBytes(of: magic) { bytes in
+            bytes[..<count].starts(with: "REDIS".utf8) || bytes[..<count].starts(with: "VALKEY".utf8)
+        }
+    }
+}

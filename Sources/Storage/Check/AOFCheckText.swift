@@ -1,0 +1,46 @@
+// A check's report as JSON.
+
+extension AOFCheckReport {
+    /// One object.
+    package var json: String {
+        var fields = [JSONText.field("file", path), JSONText.field("ok", status == 0),
+                      JSONText.field("status", Int(status)), JSONText.field("multi_part", isMultiPart)]
+        fields.append(JSONText.field("files", json: JSONText.array(files.map(\.json))))
+        if let error { fields.append(JSONText.field(error)) }
+        if let manifestError {
+            fields.append(JSONText.field("manifest_error", json: JSONText.object([
+                JSONText.field("line", manifestError.line), JSONText.field("text", manifestError.text),
+                JSONText.field("reason", manifestError.reason),
+            ])))
+        }
+        if let complaint { fields.append(JSONText.field("complaint", complaint)) }
+        return JSONText.object(fields)
+    }
+}
+
+extension AOFCheckReport.FileReport {
+    var json: String {
+        var fields = [JSONText.field("path", path), JSONText.field("name", name), JSONText.field("role", role.rawValue),
+                      JSONText.field("bytes", size), JSONText.field("ok", isGood), JSONText.field("records", records),
+                      JSONText.field("transactions", units), JSONText.field("annotations", annotations)]
+        if let firstTimestamp { fields.append(JSONText.field("first_timestamp", Int(firstTimestamp))) }
+        if let lastTimestamp { fields.append(JSONText.field("last_timestamp", Int(lastTimestamp))) }
+        if let rdb { fields.append(JSONText.field("rdb", json: rdb.json)) }
+        if let end {
+            fields.append(JSONText.field("end", end.kind.rawValue))
+            fields.append(JSONText.field("whole_up_to", end.keep))
+            if end.kind != .whole {
+                fields.append(JSONText.field("damage_offset", end.offset))
+                fields.append(JSONText.field("damage", end.reason))
+            }
+            if end.zeros > 0 { fields.append(JSONText.field("zero_bytes", end.zeros)) }
+        }
+        if let cut {
+            var parts = [JSONText.field("offset", cut.offset), JSONText.field("bytes", cut.bytes),
+                         JSONText.field("done", cut.isDone)]
+            if let keptAt = cut.keptAt { parts.append(JSONText.field("kept_at", keptAt)) }
+            fields.append(JSONText.field("cut", json: JSONText.object(parts)))
+        }
+        return JSONText.object(fields)
+    }
+}
