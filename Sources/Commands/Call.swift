@@ -86,6 +86,15 @@ package struct Call {
                                              timeoutMilliseconds: timeoutMilliseconds, timeoutReply: timeoutReply)
     }
 
+    /// After `block`: argument `index` is to be `bytes` when the command is run again (`$` becomes an ID).
+    package func replaceArgument(_ index: Int, by bytes: Bytes) {
+        effects.pointee.replacedArguments.append(uninitialized: 8) {
+            $0.storeBytes(of: UInt32(index), as: UInt32.self)
+            $0.storeBytes(of: UInt32(bytes.count), toByteOffset: 4, as: UInt32.self)
+        }
+        effects.pointee.replacedArguments.append(bytes)
+    }
+
     // MARK: Reading arguments
 
     /// True if the argument is this word, in either case. `word` must be upper case.

@@ -70,6 +70,9 @@ package struct Effects: ~Copyable {
     package var records = OwnedBytes()
     package var recordCount = 0
     package var block: BlockRequest?
+    /// Arguments that mean something else when a waiting command is run again: repeated (u32 index, u32 length,
+    /// bytes). Only with `block`.
+    package var replacedArguments = OwnedBytes(capacity: 16)
     /// A database that was emptied as a whole; −1 all. Its watchers and caches are told.
     package var flushed: Int?
     /// Two databases that changed places.
@@ -86,7 +89,10 @@ package struct Effects: ~Copyable {
             records.removeAll()
             recordCount = 0
         }
-        block = nil
+        if block != nil {
+            block = nil
+            replacedArguments.removeAll()
+        }
         flushed = nil
         swapped = nil
     }

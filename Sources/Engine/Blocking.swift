@@ -21,10 +21,27 @@ extension Engine {
         }
         let deadline = request.timeoutMilliseconds == 0 ? nil
             : UnixMilliseconds(keyspace.now.rawValue &+ request.timeoutMilliseconds)
-        session.waiting = Waiting(command: StoredCommand(id: id, arguments), keys: keys,
+        session.waiting = Waiting(command: storedCommand(id, arguments), keys: keys,
                                   timeoutReply: request.timeoutReply, deadline: deadline, since: keyspace.now)
         waitingCount += 1
         for name in keys { waiters[name, default: []].append(session) }
+    }
+
+    /// The command as it is to be run again.
+    private func storedCommand(_ id: Int, _ arguments: Arguments) -> StoredCommand {
+        let replaced = effects.pointee.replacedArguments.bytes
+        if replaced.isEmpty { return StoredCommand(id: id, arguments) }
+        var ranges = (0..<arguments.count).map { arguments[$0] }
+        var offset = 0
+        while offset < replaced.count {
+            let index = Int(replaced.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            let length = Int(replaced.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
+            ranges[index] = Bytes(rebasing: replaced[(offset + 8)..<(offset + 8 + length)])
+            offset += 8 + length
+        }
+        return ranges.withUnsafeBufferPointer { buffer in
+            StoredCommand(id: id, buffer.baseAddress.map { Arguments(base: $0, count: buffer.count) } ?? arguments)
+        }
     }
 
     /// Forgets what the session waits for.

@@ -19,6 +19,7 @@ package enum AllCommands {
         DebugCommands.all,
         InfoCommand.all,
         DumpCommands.all,
+        StreamCommands.all,
     ]
 }
 

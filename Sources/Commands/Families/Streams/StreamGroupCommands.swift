@@ -1,0 +1,283 @@
+import Encodings
+import Keyspace
+import Primitives
+import RESP
+
+// Consumer groups: XGROUP, XREADGROUP, XACK.
+//
+// What the log gets of a delivery: XGROUP CREATECONSUMER for a new consumer; for every pending entry an XCLAIM that
+// sets owner, time and count; XGROUP SETID if the group moved on, with the number of entries read.
+
+extension StreamCommands {
+    // MARK: XGROUP
+
+    static func groupCreate(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        let (createsStream, entriesRead) = try parseGroupOptions(call, mayCreateStream: true)
+        let found = try call.stream(&keyspace, 2, .write)
+        if found == nil, !createsStream { throw keyRequired }
+        let id = try groupID(call, found)
+        if found?.group(call[3]) != nil { throw .text("BUSYGROUP Consumer Group name already exists") }
+        let stream = found ?? .create()
+        if found == nil {
+            keyspace.set(call[2], to: stream.makeValue(), in: call.database)
+            call.modified(call[2], .stream, "xgroup-create")
+        } else {
+            call.changedGroups(call[2], "xgroup-create")
+        }
+        _ = stream.addGroup(call[3], lastID: id, entriesRead: entriesRead)
+        call.reply.ok()
+    }
+
+    static func groupSetID(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        let (_, entriesRead) = try parseGroupOptions(call, mayCreateStream: false)
+        let (stream, group) = try existingGroup(&keyspace, call)
+        group.pointee.lastID = try groupID(call, stream)
+        group.pointee.entriesRead = entriesRead
+        call.changedGroups(call[2], "xgroup-setid")
+        call.reply.ok()
+    }
+
+    static func groupDestroy(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        guard let stream = try call.stream(&keyspace, 2, .write) else { throw keyRequired }
+        guard stream.removeGroup(call[3]) else { call.reply.integer(0); return }
+        // Consumers that wait are to learn that their group is gone.
+        call.modified(call[2], .stream, "xgroup-destroy")
+        call.reply.integer(1)
+    }
+
+    static func groupCreateConsumer(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        let (_, group) = try existingGroup(&keyspace, call)
+        if group.pointee.consumers.find(call[4]) != nil { call.reply.integer(0); return }
+        _ = addConsumer(group, call[4], call[2], call, keyspace.now)
+        call.reply.integer(1)
+    }
+
+    static func groupDeleteConsumer(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        let (_, group) = try existingGroup(&keyspace, call)
+        let pending = group.removeConsumer(call[4])
+        if pending != nil { call.changedGroups(call[2], "xgroup-delconsumer") }
+        call.reply.integer(pending ?? 0)
+    }
+
+    static func groupHelp(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        call.reply.help("XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", [
+            "CREATE <key> <groupname> <id|$> [option]",
+            "    Create a new consumer group. Options are:",
+            "    * MKSTREAM",
+            "      Create the empty stream if it does not exist.",
+            "    * ENTRIESREAD entries_read",
+            "      Set the group's entries_read counter (internal use).",
+            "CREATECONSUMER <key> <groupname> <consumer>",
+            "    Create a new consumer in the specified group.",
+            "DELCONSUMER <key> <groupname> <consumer>",
+            "    Remove the specified consumer.",
+            "DESTROY <key> <groupname>",
+            "    Remove the specified group.",
+            "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
+            "    Set the current group ID and entries_read counter.",
+        ])
+    }
+
+    private static let keyRequired = CommandError.text("""
+        ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM \
+        option to create an empty stream automatically.
+        """)
+
+    private static func existingGroup(_ keyspace: inout Keyspace, _ call: Call) throws(CommandError)
+        -> (StreamValue, GroupHandle) {
+        guard let stream = try call.stream(&keyspace, 2, .write) else { throw keyRequired }
+        guard let group = stream.group(call[3]) else {
+            throw .naming("NOGROUP No such consumer group '%' for key name '%'", call[3], call[2])
+        }
+        return (stream, group)
+    }
+
+    /// Argument 4: an ID, or `$` for the stream's last.
+    private static func groupID(_ call: Call, _ stream: StreamValue?) throws(CommandError) -> StreamID {
+        call.isWord(4, "$") ? stream?.lastID ?? .minimum : try call.streamID(4)
+    }
+
+    private static func parseGroupOptions(_ call: Call, mayCreateStream: Bool) throws(CommandError)
+        -> (createsStream: Bool, entriesRead: Int64?) {
+        var createsStream = false, entriesRead: Int64?
+        var index = 5
+        while index < call.count {
+            if mayCreateStream, call.isWord(index, "MKSTREAM") {
+                createsStream = true
+                index += 1
+            } else if index + 1 < call.count, call.isWord(index, "ENTRIESREAD") {
+                let value = try call.integer(index + 1)
+                if value < -1 { throw .text("ERR value for ENTRIESREAD must be positive or -1") }
+                entriesRead = value < 0 ? nil : value
+                index += 2
+            } else {
+                throw call.subcommandSyntax("XGROUP")
+            }
+        }
+        return (createsStream, entriesRead)
+    }
+
+    // MARK: Consumers
+
+    static func addConsumer(_ group: GroupHandle, _ name: Bytes, _ key: Bytes, _ call: Call,
+                            _ now: UnixMilliseconds) -> ConsumerHandle {
+        call.changedGroups(key, "xgroup-createconsumer")
+        return group.addConsumer(name, seenTime: now.rawValue, activeTime: -1)
+    }
+
+    /// The consumer of this name, created and recorded if needed. It was seen now.
+    static func consumer(_ group: GroupHandle, _ name: Bytes, _ key: Bytes, _ call: Call, _ now: UnixMilliseconds)
+        -> ConsumerHandle {
+        if let consumer = group.pointee.consumers.find(name) {
+            consumer.pointee.seenTime = now.rawValue
+            return consumer
+        }
+        call.record(argumentCount: 5)
+        call.recordArgument("XGROUP")
+        call.recordArgument("CREATECONSUMER")
+        call.recordArgument(key)
+        call.recordArgument(group.pointee.name.bytes)
+        call.recordArgument(name)
+        return addConsumer(group, name, key, call, now)
+    }
+
+    /// What makes `id` pending as it is now.
+    static func recordClaim(_ call: Call, _ key: Bytes, _ group: GroupHandle, _ id: StreamID, _ entry: PendingEntry) {
+        call.record(argumentCount: 14)
+        call.recordArgument("XCLAIM")
+        call.recordArgument(key)
+        call.recordArgument(group.pointee.name.bytes)
+        call.recordArgument(entry.consumer.pointee.name.bytes)
+        call.recordArgument("0")
+        call.recordArgument(id)
+        call.recordArgument("TIME")
+        call.recordArgument(entry.deliveryTime)
+        call.recordArgument("RETRYCOUNT")
+        call.recordArgument(Int64(bitPattern: entry.deliveryCount))
+        call.recordArgument("FORCE")
+        call.recordArgument("JUSTID")
+        call.recordArgument("LASTID")
+        call.recordArgument(group.pointee.lastID)
+    }
+
+    static func recordGroupID(_ call: Call, _ key: Bytes, _ group: GroupHandle) {
+        call.record(argumentCount: 7)
+        call.recordArgument("XGROUP")
+        call.recordArgument("SETID")
+        call.recordArgument(key)
+        call.recordArgument(group.pointee.name.bytes)
+        call.recordArgument(group.pointee.lastID)
+        call.recordArgument("ENTRIESREAD")
+        call.recordArgument(group.pointee.entriesRead ?? -1)
+    }
+
+    // MARK: XREADGROUP
+
+    static func xreadgroup(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        let options = try parseRead(call, isGroup: true)
+        let keys = options.firstKey..<(options.firstKey + options.streamCount)
+        for key in keys {
+            _ = try readGroup(&keyspace, call, key, options)
+            _ = try historyStart(call, key + options.streamCount)
+        }
+        let mark = call.reply.beginDeferred()
+        var replied = 0
+        for key in keys {
+            let (stream, group) = try readGroup(&keyspace, call, key, options)
+            let history = try historyStart(call, key + options.streamCount)
+            let consumer = consumer(group, call[(options.group ?? 0) + 1], call[key], call, keyspace.now)
+            if history == nil, stream.count == 0 || stream.lastLiveID <= group.pointee.lastID { continue }
+            if call.reply.version == .resp2 { call.reply.array(2) }
+            call.reply.bulk(call[key])
+            if let history {
+                replyHistory(call, key, stream, group, consumer, after: history, options, keyspace.now)
+            } else {
+                deliver(call, key, stream, group, consumer, options, keyspace.now)
+            }
+            replied += 1
+        }
+        if replied > 0 { endStreams(call.reply, mark, replied) } else { wait(call, options) }
+    }
+
+    private static func readGroup(_ keyspace: inout Keyspace, _ call: Call, _ key: Int, _ options: ReadOptions)
+        throws(CommandError) -> (StreamValue, GroupHandle) {
+        let name = call[options.group ?? 0]
+        guard let stream = try call.stream(&keyspace, key, .read), let group = stream.group(name) else {
+            throw .naming("NOGROUP No such key '%' or consumer group '%' in XREADGROUP with GROUP option",
+                          call[key], name)
+        }
+        return (stream, group)
+    }
+
+    /// The ID behind which to read the consumer's own pending entries; nil for `>`, which asks for new ones.
+    private static func historyStart(_ call: Call, _ index: Int) throws(CommandError) -> StreamID? {
+        if call.isWord(index, ">") { return nil }
+        if call.isWord(index, "$") { throw meaningless("$") }
+        if call.isWord(index, "+") { throw meaningless("+") }
+        let id = try call.streamID(index)
+        return id == .maximum ? nil : id
+    }
+
+    /// Entries that the group did not have yet become the consumer's.
+    private static func deliver(_ call: Call, _ key: Int, _ stream: StreamValue, _ group: GroupHandle,
+                                _ consumer: ConsumerHandle, _ options: ReadOptions, _ now: UnixMilliseconds) {
+        guard let start = group.pointee.lastID.successor else { return }
+        let mark = call.reply.beginDeferred()
+        var delivered = 0
+        stream.forEachEntry(from: start) { entry in
+            stream.advance(group, to: entry.id)
+            call.reply.entry(entry)
+            if !options.acknowledgesNothing {
+                let pending = group.assign(entry.id, to: consumer, deliveryTime: now.rawValue, deliveryCount: 1)
+                consumer.pointee.activeTime = now.rawValue
+                recordClaim(call, call[key], group, entry.id, pending.pointee)
+            }
+            delivered += 1
+            return delivered != options.count
+        }
+        call.reply.endArray(mark, delivered)
+        recordGroupID(call, call[key], group)
+        call.effects.pointee.dirty += 1
+    }
+
+    /// The consumer's pending entries once more; those that were deleted from the stream come without fields.
+    private static func replyHistory(_ call: Call, _ key: Int, _ stream: StreamValue, _ group: GroupHandle,
+                                     _ consumer: ConsumerHandle, after: StreamID, _ options: ReadOptions,
+                                     _ now: UnixMilliseconds) {
+        let mark = call.reply.beginDeferred()
+        var replied = 0
+        var place = after.successor.flatMap { consumer.pointee.pending.seek(atLeast: $0) }
+        while let at = place {
+            if let entry = stream.find(at.id) {
+                call.reply.entry(entry)
+                let pending = at.pendingEntry
+                pending.pointee.deliveryTime = now.rawValue
+                pending.pointee.deliveryCount &+= 1
+                recordClaim(call, call[key], group, at.id, pending.pointee)
+            } else {
+                call.reply.array(2)
+                call.reply.bulk(at.id)
+                call.reply.nullArray()
+            }
+            replied += 1
+            if replied == options.count { break }
+            place = consumer.pointee.pending.next(at)
+        }
+        call.reply.endArray(mark, replied)
+        call.effects.pointee.dirty += 1
+    }
+
+    // MARK: XACK
+
+    static func xack(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        guard let group = try call.stream(&keyspace, 1, .write)?.group(call[2]) else {
+            call.reply.integer(0)
+            return
+        }
+        for index in 3..<call.count { _ = try call.streamID(index) }
+        var acknowledged = 0
+        for index in 3..<call.count where group.acknowledge(try call.streamID(index)) { acknowledged += 1 }
+        call.effects.pointee.dirty += acknowledged
+        call.reply.integer(acknowledged)
+    }
+}
