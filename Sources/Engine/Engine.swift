@@ -65,6 +65,7 @@ package final class Engine {
     package var readyKeys: [KeyName] = []
     package var waitingCount = 0
     package var isServing = false
+    package var expireCycle = ExpireCycle()
 
     /// Password of the default user; empty: none asked.
     package var requiredPassword: [UInt8] = []

@@ -46,6 +46,13 @@ extension Keyspace {
         if first != second { databases[first].swapContents(with: databases + second) }
     }
 
+    /// What was set aside to be freed elsewhere; see Garbage.swift.
+    package mutating func takeGarbage() -> OwnedBytes {
+        var taken = OwnedBytes(capacity: 16)
+        Swift.swap(&taken, &garbage)
+        return taken
+    }
+
     /// Keys of all databases.
     package var keyCount: Int {
         var count = 0

@@ -23,6 +23,10 @@ package final class ServerCore {
     /// What control commands and INFO keep.
     package let control = ControlState()
 
+    /// Frees memory and closes files on a thread of its own.
+    package let background = Background()
+    var cronTimer: LoopTimer?
+
     // MARK: Clients
 
     package var requestLimits = RequestLimits()
@@ -73,6 +77,7 @@ package final class ServerCore {
         loop.onRoundBegin = { [unowned(unsafe) self] in updateClock() }
         loop.onRoundEnd = { [unowned(unsafe) self] in endTick() }
         loop.schedule(everyMilliseconds: 1000) { [unowned(unsafe) self] in lookAfterClients() }
+        startCron()
     }
 
     deinit { readBuffer.deallocate() }

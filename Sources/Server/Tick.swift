@@ -23,6 +23,7 @@ extension ServerCore {
 
     func endTick() {
         if !resumingConnections.isEmpty { executeKeptInput() }
+        tidyUp()
         appendToLog()
         flushDirty()
         // More to execute, or replies that were made while others were sent: the next round begins at once.

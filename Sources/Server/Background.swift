@@ -1,0 +1,118 @@
+import CShims
+import Keyspace
+import Primitives
+import Synchronization
+#if canImport(Glibc)
+import Glibc
+#endif
+
+// The background thread: frees what the keyspace set aside, closes and unlinks files; whatever takes long and
+// nobody waits for. Work is done in the order in which it was given. It never touches the keyspace.
+
+package final class Background: @unchecked Sendable {
+    // @unchecked: the queue is guarded by the mutex, the counters are atomic; pthread objects never move.
+    private enum Work {
+        case free(GarbageBatch)
+        case run(@Sendable () -> Void)
+    }
+
+    /// Garbage on its way: the one owner until it is freed.
+    private final class GarbageBatch {
+        let records: OwnedBytes
+        let objects: Int
+        init(_ records: consuming OwnedBytes) {
+            objects = Garbage.objectCount(records.bytes)
+            self.records = records
+        }
+    }
+
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private var queue: [Work] = []
+    private var isRunning = false
+    private let pending = Atomic<Int>(0)
+    private let freed = Atomic<Int>(0)
+
+    package init() {
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        let status = pthread_mutex_init(mutex, nil) | pthread_cond_init(condition, nil)
+        precondition(status == 0)
+    }
+
+    /// Objects that wait to be freed, as `lazyfree_pending_objects`.
+    package var pendingObjects: Int { pending.load(ordering: .relaxed) }
+    /// Objects freed so far, as `lazyfreed_objects`.
+    package var freedObjects: Int { freed.load(ordering: .relaxed) }
+    package func resetStatistics() { freed.store(0, ordering: .relaxed) }
+
+    /// Frees what `Keyspace.takeGarbage` gave.
+    package func free(_ garbage: consuming OwnedBytes) {
+        let batch = GarbageBatch(garbage)
+        pending.add(batch.objects, ordering: .relaxed)
+        add(.free(batch))
+    }
+
+    /// Runs `body` on the background thread.
+    package func run(_ body: @escaping @Sendable () -> Void) { add(.run(body)) }
+
+    // MARK: Private
+
+    private func add(_ work: Work) {
+        pthread_mutex_lock(mutex)
+        queue.append(work)
+        let isFirst = !isRunning
+        isRunning = true
+        pthread_cond_signal(condition)
+        pthread_mutex_unlock(mutex)
+        // The thread begins with the first work; without one, the work is done here.
+        if isFirst && !start() { drainHere() }
+    }
+
+    /// With every signal blocked: they are the engine thread's. It lives, and holds this object, to the end.
+    private func start() -> Bool {
+        var all = sigset_t(), before = sigset_t(), handle = pthread_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        let retained = Unmanaged.passRetained(self)
+        let status = pthread_create(&handle, nil, { argument in
+            guard let argument else { return nil }
+            sr_set_thread_name("background")
+            Unmanaged<Background>.fromOpaque(argument).takeRetainedValue().work()
+            return nil
+        }, retained.toOpaque())
+        if status == 0 { pthread_detach(handle) } else { retained.release() }
+        return status == 0
+    }
+
+    private func work() {
+        while true {
+            pthread_mutex_lock(mutex)
+            while queue.isEmpty { pthread_cond_wait(condition, mutex) }
+            let work = queue
+            queue = []
+            pthread_mutex_unlock(mutex)
+            for item in work { perform(item) }
+        }
+    }
+
+    private func drainHere() {
+        pthread_mutex_lock(mutex)
+        let work = queue
+        queue = []
+        isRunning = false
+        pthread_mutex_unlock(mutex)
+        for item in work { perform(item) }
+    }
+
+    private func perform(_ work: Work) {
+        switch work {
+        case .run(let body): body()
+        case .free(let batch):
+            Garbage.free(batch.records.bytes)
+            pending.subtract(batch.objects, ordering: .relaxed)
+            freed.add(batch.objects, ordering: .relaxed)
+        }
+    }
+}

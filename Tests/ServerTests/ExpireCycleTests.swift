@@ -1,0 +1,146 @@
+import Commands
+import Engine
+import Keyspace
+import Primitives
+import RESP
+import Testing
+@testable import Server
+
+/// An engine without a server, driven by requests as text.
+struct BareEngine {
+    let engine: Engine
+    let session = Session(id: 1)
+
+    init(seed: UInt64 = 1) {
+        let keyspace = Keyspace(databaseCount: 16, seed: HashSeed(k0: 1, k1: 2), random: RandomSource(seed: seed))
+        engine = Engine(keyspace: keyspace, table: CommandTable(AllCommands.families))
+        engine.keyspace.now = UnixMilliseconds(1_000_000)
+        engine.isLogging = true
+    }
+
+    /// The reply of one request, its words given as they are.
+    @discardableResult
+    func run(_ words: String...) -> String { run(words, session) }
+
+    @discardableResult
+    func run(_ words: [String], _ session: Session) -> String {
+        var parser = RequestParser(limits: RequestLimits())
+        var request = OwnedBytes()
+        RequestEncoder.begin(argumentCount: words.count, into: &request)
+        for word in words {
+            var word = word
+            word.withUTF8 { RequestEncoder.argument(Bytes($0), into: &request) }
+        }
+        session.output.pointee.removeAll()
+        if case .complete = parser.parse(request.bytes) {
+            engine.execute(session, parser.arguments, raw: request.bytes)
+        }
+        return String(decoding: session.output.pointee.bytes, as: UTF8.self)
+    }
+
+    /// What went to the log since the last call, as words.
+    func takeLog() -> [String] {
+        let text = String(decoding: engine.pendingLog.bytes, as: UTF8.self)
+        engine.pendingLog.removeAll()
+        var records: [String] = [], lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)[...]
+        while let header = lines.popFirst(), let count = Int(header.dropFirst()) {
+            var words: [String] = []
+            for _ in 0..<count {
+                lines = lines.dropFirst()
+                words.append(String(lines.popFirst() ?? ""))
+            }
+            records.append(words.joined(separator: " "))
+        }
+        return records.filter { !$0.hasPrefix("SELECT") }
+    }
+}
+
+struct ExpireCycleTests {
+    @Test func dueKeysOfAllDatabasesGoAndAreLogged() {
+        let bare = BareEngine()
+        for database in 0..<4 {
+            bare.run("SELECT", "\(database)")
+            for index in 0..<500 { bare.run("SET", "k\(index)", "v", "PX", index % 2 == 0 ? "100" : "100000") }
+        }
+        _ = bare.takeLog()
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        for _ in 0..<200 { bare.engine.runSlowExpireCycle(hz: 10) }
+        let log = bare.takeLog()
+        #expect(bare.engine.keyspace.keyCount >= 1000)
+        #expect(bare.engine.keyspace.keyCount < 1100, "nearly all due keys are gone")
+        #expect(log.count == 2000 - bare.engine.keyspace.keyCount)
+        #expect(log.allSatisfy { $0.hasPrefix("DEL k") })
+        #expect(bare.engine.keyspace.statistics.expiredKeys == log.count)
+    }
+
+    @Test func aReplicaDeletesNothingByItself() {
+        let bare = BareEngine()
+        bare.run("SET", "k", "v", "PX", "100")
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        bare.engine.keyspace.expiryPolicy = .hide
+        bare.engine.runSlowExpireCycle(hz: 10)
+        #expect(bare.engine.keyspace.keyCount == 1)
+        #expect(bare.run("GET", "k") == "$-1\r\n")
+    }
+
+    @Test func theBudgetEndsTheCycleAndTheNextDatabaseFollows() {
+        let bare = BareEngine()
+        for database in 0..<3 {
+            bare.run("SELECT", "\(database)")
+            for index in 0..<1000 { bare.run("SET", "k\(index)", "v", "PX", "1") }
+        }
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        var time: UInt64 = 0
+        // Each look at the clock costs more than the budget: one round a cycle.
+        bare.engine.monotonicNanoseconds = { time += 1_000_000_000; return time }
+        for _ in 0..<3 { bare.engine.runSlowExpireCycle(hz: 10) }
+        for database in 0..<3 { #expect(bare.engine.keyspace.databases[database].keys.count < 1000) }
+        #expect(bare.engine.expireCycle.timeCapReached == 3)
+        #expect(bare.engine.wantsFastExpireCycle)
+    }
+
+    @Test func dueFieldsGoAndTheirHashWithTheLast() {
+        let bare = BareEngine()
+        for index in 0..<300 {
+            bare.run("HSET", "h\(index)", "f", "1", "g", "2")
+            bare.run("HPEXPIRE", "h\(index)", "100", "FIELDS", index % 2 == 0 ? "2" : "1", "f",
+                     index % 2 == 0 ? "g" : "f")
+        }
+        bare.run("HSET", "whole", "f", "1")
+        bare.run("HPEXPIRE", "whole", "100", "FIELDS", "1", "f")
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        for _ in 0..<50 { bare.engine.runSlowExpireCycle(hz: 10) }
+        #expect(bare.engine.keyspace.databases[0].fieldExpires.count == 0)
+        #expect(bare.run("EXISTS", "whole") == ":0\r\n")
+        #expect(bare.run("EXISTS", "h0") == ":0\r\n")
+    }
+
+    @Test func aFlushLeavesNothingToExpire() {
+        for word in ["SYNC", "ASYNC"] {
+            let bare = BareEngine()
+            for index in 0..<100 { bare.run("SET", "k\(index)", "v", "PX", "100") }
+            bare.run("HSET", "h", "f", "1")
+            bare.run("HPEXPIRE", "h", "100", "FIELDS", "1", "f")
+            bare.run("FLUSHALL", word)
+            bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+            bare.engine.runSlowExpireCycle(hz: 10)
+            #expect(bare.engine.keyspace.statistics.expiredKeys == 0)
+            let garbage = bare.engine.keyspace.takeGarbage()
+            #expect(Garbage.objectCount(garbage.bytes) == (word == "ASYNC" ? 101 : 0))
+            Garbage.free(garbage.bytes)
+            #expect(bare.run("SET", "k", "v") == "+OK\r\n")
+        }
+    }
+
+    @Test func anExpiredKeyBreaksItsWatch() {
+        let bare = BareEngine()
+        let other = Session(id: 2)
+        bare.run("SET", "k", "v", "PX", "100")
+        bare.run(["WATCH", "k"], other)
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        bare.engine.runSlowExpireCycle(hz: 10)
+        bare.run(["MULTI"], other)
+        bare.run(["PING"], other)
+        #expect(bare.run(["EXEC"], other) == "*-1\r\n", "the watched key expired")
+    }
+}
