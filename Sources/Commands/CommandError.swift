@@ -12,6 +12,11 @@ package enum CommandError: Error, Sendable {
     /// A whole error line put together at run time.
     case message(String)
 
+    /// For an integer that may be anything but the one number whose negative does not exist.
+    package static let outsideSymmetricRange = CommandError.text("""
+        ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
+        """)
+
     /// The error line of the fixed cases; `wrongArity` needs the command's name and is written by the engine.
     package var fixedText: StaticString? {
         switch self {

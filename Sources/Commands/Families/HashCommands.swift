@@ -298,8 +298,9 @@ package enum HashCommands {
     }
 
     static func hscan(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let options = try ScanOptions(call, from: 3, cursorAt: 2, allowsNoValues: true)
+        let start = try ScanOptions.cursor(call, 2)
         guard let hash = try hash(&keyspace, call, .read) else { ScanOptions.replyNothing(call); return }
+        let options = try ScanOptions(call, start, from: 3, allowsNoValues: true)
         call.reply.array(2)
         let mark = call.reply.beginDeferred()
         var count = 0, cursor = options.cursor, steps = options.count * 10, visited = 0
@@ -334,7 +335,8 @@ package enum HashCommands {
         if call.count > 4 || (call.count == 4 && !call.isWord(3, "WITHVALUES")) { throw .syntax }
         let withValues = call.count == 4
         let bound = Int64.max / (withValues ? 2 : 1)
-        if count < -bound || count > bound || count == Int64.min { throw .text("ERR value is out of range") }
+        if count == Int64.min { throw .outsideSymmetricRange }
+        if count < -bound || count > bound { throw .text("ERR value is out of range") }
         guard let hash = try hash(&keyspace, call, .read), count != 0 else { call.reply.array(0); return }
         if count < 0 {
             beginPairs(Int(-count), withValues, writer)

@@ -116,10 +116,6 @@ package enum ListCommands {
         }
     }
 
-    private static let rankOutOfRange = CommandError.text("""
-        ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
-        """)
-
     static func lpos(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         var rank = 1, wanted: Int?, maximum = 0, index = 3
         while index < call.count {
@@ -132,7 +128,7 @@ package enum ListCommands {
                         or use negative to start from the end of the list
                         """)
                 }
-                if value == .min { throw rankOutOfRange }
+                if value == .min { throw .outsideSymmetricRange }
                 rank = Int(value)
             } else if call.isWord(index, "COUNT") {
                 guard let value = Decimal.parseInt64(call[index + 1]), value >= 0 else {
@@ -183,7 +179,7 @@ package enum ListCommands {
         guard let entry = try call.entry(&keyspace, 1, .list, .write) else { call.reply.integer(0); return }
         var list = ListValue(entry)
         let backwards = limit < 0
-        let wanted = limit == 0 ? Int.max : Int(limit.magnitude)
+        let wanted = limit == 0 ? Int.max : Int(clamping: limit.magnitude)
         var removed = 0
         var cursor = list.cursor(at: backwards ? -1 : 0)
         // Where the element behind (or before) the removed one is has to be asked anew after each removal.

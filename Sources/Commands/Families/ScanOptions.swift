@@ -13,9 +13,8 @@ package struct ScanOptions {
     /// - Parameters:
     ///   - from: index of the first option.
     ///   - allowsType: SCAN only; `allowsNoValues`: HSCAN only.
-    package init(_ call: Call, from: Int, cursorAt: Int, allowsType: Bool = false, allowsNoValues: Bool = false)
+    package init(_ call: Call, _ cursor: UInt64, from: Int, allowsType: Bool = false, allowsNoValues: Bool = false)
         throws(CommandError) {
-        guard let cursor = Decimal.parseUInt64Leniently(call[cursorAt]) else { throw .text("ERR invalid cursor") }
         self.cursor = cursor
         var index = from
         while index < call.count {
@@ -39,6 +38,12 @@ package struct ScanOptions {
                 throw .syntax
             }
         }
+    }
+
+    /// Looked at before the key is; the options only when there is a key.
+    package static func cursor(_ call: Call, _ index: Int) throws(CommandError) -> UInt64 {
+        guard let cursor = Decimal.parseUInt64Leniently(call[index]) else { throw .text("ERR invalid cursor") }
+        return cursor
     }
 
     @inline(__always)

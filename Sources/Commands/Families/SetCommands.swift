@@ -226,9 +226,8 @@ package enum SetCommands {
             set.withRandomMember(&keyspace.context.pointee.random) { reply.bulk($0) }
             return
         }
-        let count = try call.integer(2, in: -(Int64.max / 2)...(Int64.max / 2),
-                                     orThrow: Decimal.parseInt64(call[2]) == nil ? .notInteger
-                                         : .text("ERR value is out of range"))
+        let count = try call.integer(2)
+        if count == Int64.min { throw .outsideSymmetricRange }
         guard let set = try set(&keyspace, call, 1, .read), count != 0 else { call.reply.array(0); return }
         if count < 0 {
             call.reply.array(Int(-count))
@@ -275,8 +274,9 @@ package enum SetCommands {
     }
 
     static func sscan(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let options = try ScanOptions(call, from: 3, cursorAt: 2)
+        let start = try ScanOptions.cursor(call, 2)
         guard let set = try set(&keyspace, call, 1, .read) else { ScanOptions.replyNothing(call); return }
+        let options = try ScanOptions(call, start, from: 3)
         call.reply.array(2)
         let mark = call.reply.beginDeferred()
         var count = 0, cursor = options.cursor, steps = options.count * 10

@@ -178,8 +178,9 @@ package enum SortedSetCommands {
     // MARK: Walks
 
     static func zscan(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let options = try ScanOptions(call, from: 3, cursorAt: 2)
+        let start = try ScanOptions.cursor(call, 2)
         guard let set = try sortedSet(&keyspace, call) else { ScanOptions.replyNothing(call); return }
+        let options = try ScanOptions(call, start, from: 3)
         call.reply.array(2)
         let mark = call.reply.beginDeferred()
         var count = 0, cursor = options.cursor, steps = options.count * 10, visited = 0
@@ -213,7 +214,8 @@ package enum SortedSetCommands {
         if call.count > 4 || (call.count == 4 && !call.isWord(3, "WITHSCORES")) { throw .syntax }
         let withScores = call.count == 4
         let bound = Int64.max / (withScores ? 2 : 1)
-        if count < -bound || count > bound || count == Int64.min { throw .text("ERR value is out of range") }
+        if count == Int64.min { throw .outsideSymmetricRange }
+        if count < -bound || count > bound { throw .text("ERR value is out of range") }
         guard let set = try sortedSet(&keyspace, call), count != 0 else { call.reply.array(0); return }
         if count < 0 {
             beginPairs(Int(-count), withScores, writer)

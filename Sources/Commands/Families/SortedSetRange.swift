@@ -21,7 +21,9 @@ extension SortedSetCommands {
 
     private static func scoreBound(_ text: Bytes) throws(CommandError) -> (Double, Bool) {
         let excluded = text.first == UInt8(ascii: "(")
-        guard let value = DoubleText.parse(excluded ? text.from(1) : text) else {
+        let number = excluded ? text.from(1) : text
+        if number.isEmpty { return (0, excluded) }
+        guard let value = DoubleText.parse(number) else {
             throw .text("ERR min or max is not a float")
         }
         return (value, excluded)
@@ -116,11 +118,14 @@ extension SortedSetCommands {
         call.reply.endArray(mark, request.withScores && writer.version == .resp2 ? count * 2 : count)
     }
 
+    private static let scoresByLex =
+        CommandError.text("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
+
     /// ZRANGE's grammar, from the bounds at `first` on; also ZRANGESTORE's.
     private static func parseRange(_ call: Call, _ first: Int, allowsScores: Bool) throws(CommandError)
         -> RangeRequest {
-        enum By { case rank, score, lex }
-        var by = By.rank, hasLimit = false, index = first + 2
+        enum By { case unsaid, score, lex }
+        var by = By.unsaid, hasLimit = false, index = first + 2
         var request = RangeRequest(kind: .rank(0, 0))
         while index < call.count {
             if allowsScores && call.isWord(index, "WITHSCORES") { request.withScores = true
@@ -129,21 +134,21 @@ extension SortedSetCommands {
                 request.limit = Int(try call.integer(index + 2))
                 hasLimit = true
                 index += 2
-            } else if call.isWord(index, "REV") { request.reversed = true
-            } else if call.isWord(index, "BYSCORE") { by = .score
-            } else if call.isWord(index, "BYLEX") { by = .lex } else { throw .syntax }
+            } else if !request.reversed && call.isWord(index, "REV") { request.reversed = true
+            } else if by == .unsaid && call.isWord(index, "BYSCORE") { by = .score
+            } else if by == .unsaid && call.isWord(index, "BYLEX") { by = .lex } else { throw .syntax }
             index += 1
         }
-        if hasLimit && by == .rank {
+        if hasLimit && by == .unsaid {
             throw .text("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
         }
         if request.withScores && by == .lex {
-            throw .text("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
+            throw scoresByLex
         }
-        let low = request.reversed && by != .rank ? first + 1 : first
-        let high = request.reversed && by != .rank ? first : first + 1
+        let low = request.reversed && by != .unsaid ? first + 1 : first
+        let high = request.reversed && by != .unsaid ? first : first + 1
         switch by {
-        case .rank: request.kind = try rankRange(call, first)
+        case .unsaid: request.kind = try rankRange(call, first)
         case .score: request.kind = .score(try scoreRange(call[low], call[high]))
         case .lex: request.kind = .lex(try lexRange(call[low], call[high]))
         }
@@ -164,11 +169,11 @@ extension SortedSetCommands {
     }
 
     /// WITHSCORES and LIMIT of the older commands.
-    private static func parseOldOptions(_ call: Call, _ request: inout RangeRequest, allowsScores: Bool)
-        throws(CommandError) {
+    private static func parseOldOptions(_ call: Call, reversed: Bool) throws(CommandError) -> RangeRequest {
+        var request = RangeRequest(kind: .rank(0, 0), reversed: reversed)
         var index = 4
         while index < call.count {
-            if allowsScores && call.isWord(index, "WITHSCORES") {
+            if call.isWord(index, "WITHSCORES") {
                 request.withScores = true
                 index += 1
             } else if call.isWord(index, "LIMIT") && index + 2 < call.count {
@@ -179,12 +184,12 @@ extension SortedSetCommands {
                 throw .syntax
             }
         }
+        return request
     }
 
     private static func byScore(_ keyspace: inout Keyspace, _ call: inout Call, reversed: Bool) throws(CommandError) {
-        var request = RangeRequest(kind: .score(try scoreRange(call[reversed ? 3 : 2], call[reversed ? 2 : 3])),
-                                   reversed: reversed)
-        try parseOldOptions(call, &request, allowsScores: true)
+        var request = try parseOldOptions(call, reversed: reversed)
+        request.kind = .score(try scoreRange(call[reversed ? 3 : 2], call[reversed ? 2 : 3]))
         try reply(&keyspace, &call, request)
     }
     static func zrangebyscore(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
@@ -195,9 +200,9 @@ extension SortedSetCommands {
     }
 
     private static func byLex(_ keyspace: inout Keyspace, _ call: inout Call, reversed: Bool) throws(CommandError) {
-        var request = RangeRequest(kind: .lex(try lexRange(call[reversed ? 3 : 2], call[reversed ? 2 : 3])),
-                                   reversed: reversed)
-        try parseOldOptions(call, &request, allowsScores: false)
+        var request = try parseOldOptions(call, reversed: reversed)
+        if request.withScores { throw scoresByLex }
+        request.kind = .lex(try lexRange(call[reversed ? 3 : 2], call[reversed ? 2 : 3]))
         try reply(&keyspace, &call, request)
     }
     static func zrangebylex(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {

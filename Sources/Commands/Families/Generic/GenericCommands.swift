@@ -58,7 +58,7 @@ extension GenericCommands {
     }
 
     static func scan(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let options = try ScanOptions(call, from: 2, cursorAt: 1, allowsType: true)
+        let options = try ScanOptions(call, ScanOptions.cursor(call, 1), from: 2, allowsType: true)
         // A type that no value has is no error: nothing is of it.
         let type = options.type.map { ValueType(named: $0) }
         call.reply.array(2)
