@@ -2,6 +2,7 @@
 #include "CShims.h"
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +11,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-pid_t sr_fork(void) { return fork(); }
+pid_t sr_fork(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        // The server waits for signals in a thread, which the child has not: it is to die of them.
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+    }
+    return child;
+}
 
 int sr_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 

@@ -20,6 +20,8 @@ package enum AllCommands {
         InfoCommand.all,
         DumpCommands.all,
         StreamCommands.all,
+        ConfigCommands.all,
+        ShutdownCommands.all,
     ]
 }
 

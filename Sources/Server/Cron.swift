@@ -5,27 +5,35 @@ import Primitives
 // What the server does by itself, `hz` times a second, on the engine's thread; and between ticks, when it is due.
 
 extension ServerCore {
+    /// Has `step` run at every turn of the cron, behind those registered before.
+    package func onCron(_ step: @escaping () -> Void) { lifecycle.cronSteps.append(step) }
+
     /// Starts the timer, and starts it anew when `hz` changes.
     func startCron() {
-        restartCronTimer()
-        configuration.onChange(["hz", "active-expire-effort"]) { core throws(ConfigurationError) in
-            core.restartCronTimer()
+        scheduleCron()
+        configuration.onChange(["hz", "dynamic-hz", "active-expire-effort"]) { core throws(ConfigurationError) in
+            core.scheduleCron()
         }
     }
 
-    private func restartCronTimer() {
+    private func scheduleCron() {
         cronTimer?.cancel()
         engine.expireCycle.effort = configuration.activeExpireEffort - 1
-        cronTimer = loop.schedule(everyMilliseconds: max(1000 / cronRate, 1)) { [unowned(unsafe) self] in cron() }
+        lifecycle.adjustFrequency()
+        let interval = max(1000 / cronRate, 1)
+        cronTimer = loop.schedule(everyMilliseconds: interval) { [unowned(unsafe) self] in cron() }
     }
 
     /// Turns of `cron` in a second.
-    var cronRate: Int { min(max(configuration.hz, 1), 500) }
+    var cronRate: Int { lifecycle.hz }
 
     func cron() {
         engine.expireWaiters()
         if pause == nil { engine.runSlowExpireCycle(hz: cronRate) }
         if configuration.activerehashing { engine.rehashTables(budget: 1_000_000) }
+        lifecycle.cron()
+        for step in lifecycle.cronSteps { step() }
+        if lifecycle.frequencyIsOld { scheduleCron() }
     }
 
     /// At the end of a tick, before its records go to the log.

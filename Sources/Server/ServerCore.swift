@@ -19,6 +19,7 @@ package final class ServerCore {
     package let loop: EngineLoop
     package let configuration: Configuration
     package let log: ServerLog
+    package private(set) lazy var lifecycle = Lifecycle(self)
     package var statistics = ServerStatistics()
     /// What control commands and INFO keep.
     package let control = ControlState()

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "ProcessShims.h"
 #if defined(__linux__)
 // Not in the Glibc module.
 #include <sys/epoll.h>

@@ -37,11 +37,15 @@ package final class Configuration {
     /// While a file is read: `save` lines add up, the first one replaces the defaults.
     var isReadingFile = false
     var hasReadSave = false
+    /// Values are only looked at: nothing outside of this object changes.
+    var isTrial = false
 
     // Lines that only a configuration file can hold.
 
     /// Words behind `user`, one list a line, for the access control list.
     package var users: [[String]] = []
+    /// What the access control list wants written into the file, without `user `; not set, or nil: what is there stays.
+    package var userLines: (() -> [String]?)?
     /// Words behind `loadmodule`.
     package var modules: [[String]] = []
     /// Old and new name of each `rename-command`.

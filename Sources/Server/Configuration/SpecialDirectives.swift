@@ -209,10 +209,17 @@ extension Directive {
 
     /// The working directory: setting it changes to it at once, so that relative paths behind it mean the new one.
     static var dir: Directive {
-        Directive("dir", [.protected, .deniedWhileLoading], text: { _ in
-            WorkingDirectory.path
-        }, lines: { _ in [quoted(WorkingDirectory.path)] }, assign: { configuration, words throws(ConfigurationError) in
-            guard chdir(try single(words)) == 0 else { throw ConfigurationError(String(cString: strerror(errno))) }
+        func path(_ configuration: Configuration) -> String {
+            configuration.isTrial ? configuration.dir : WorkingDirectory.path
+        }
+        return Directive("dir", [.protected, .deniedWhileLoading], text: path, lines: { [quoted(path($0))] },
+                         assign: { configuration, words throws(ConfigurationError) in
+            let target = try single(words)
+            if configuration.isTrial {
+                configuration.dir = WorkingDirectory.absolute(target)
+                return
+            }
+            guard chdir(target) == 0 else { throw ConfigurationError(String(cString: strerror(errno))) }
             configuration.dir = WorkingDirectory.path
         })
     }

@@ -1,0 +1,98 @@
+import CShims
+import Engine
+import Primitives
+#if canImport(Glibc)
+import Glibc
+#endif
+
+// Settings that act on the process and its sockets, at the start and when CONFIG SET changes them.
+
+extension Lifecycle {
+    func followSettings() {
+        configuration.onChange("bind") { core throws(ConfigurationError) in
+            guard core.lifecycle.listenAnew() else {
+                throw ConfigurationError("Failed to bind to specified addresses.")
+            }
+            core.lifecycle.showTitle()
+        }
+        configuration.onChange("port") { core throws(ConfigurationError) in
+            guard core.lifecycle.listenAnew() else {
+                throw ConfigurationError("Unable to listen on this port. Check server logs.")
+            }
+            core.lifecycle.showTitle()
+        }
+        configuration.onChange("maxclients") { core throws(ConfigurationError) in
+            let wanted = core.configuration.maxclients
+            let possible = ResourceLimits.makeRoom(forClients: wanted, core.log)
+            if possible < wanted {
+                throw ConfigurationError("The operating system is not able to handle the specified number of clients, "
+                    + "try with \(possible)")
+            }
+            core.lifecycle.copyConnectionLimits()
+        }
+        configuration.onChange("timeout", "tcp-keepalive", "client-query-buffer-limit", "client-output-buffer-limit") {
+            core throws(ConfigurationError) in core.lifecycle.copyConnectionLimits()
+        }
+        configuration.onChange("oom-score-adj", "oom-score-adj-values") { core throws(ConfigurationError) in
+            guard core.lifecycle.applyOOMScore() else {
+                throw ConfigurationError("Failed to apply new oom_score_adj configuration, check server logs.")
+            }
+        }
+        configuration.onChange("locale-collate") { core throws(ConfigurationError) in
+            guard core.lifecycle.applyLocale() else { throw ConfigurationError("Invalid locale name") }
+        }
+        configuration.onChange("crash-log-enabled") { core throws(ConfigurationError) in
+            core.lifecycle.applyCrashReport()
+        }
+        configuration.onChange("proc-title-template") { core throws(ConfigurationError) in core.lifecycle.showTitle() }
+        copyConnectionLimits()
+    }
+
+    func copyConnectionLimits() {
+        func limit(_ limit: OutputBufferLimit) -> OutputLimit {
+            OutputLimit(hardBytes: limit.hard, softBytes: limit.soft, softSeconds: limit.softSeconds)
+        }
+        core.connectionLimits.maximumClients = configuration.maxclients
+        core.connectionLimits.idleSeconds = configuration.timeout
+        core.connectionLimits.keepaliveSeconds = configuration.tcpKeepalive
+        core.connectionLimits.queryBufferBytes = configuration.clientQueryBufferLimit
+        core.connectionLimits.normalOutput = limit(configuration.clientOutputBufferLimits.normal)
+        core.connectionLimits.replicaOutput = limit(configuration.clientOutputBufferLimits.replica)
+        core.connectionLimits.pubsubOutput = limit(configuration.clientOutputBufferLimits.pubsub)
+    }
+
+    func applyOOMScore() -> Bool {
+        OOMScore.apply(configuration, core.log.isReplica ? .replica : .primary, base: oomScoreBase)
+    }
+
+    /// Empty: as the environment says.
+    func applyLocale() -> Bool { setlocale(LC_COLLATE, configuration.localeCollate) != nil }
+
+    func applyCrashReport() {
+        if configuration.crashLogEnabled {
+            let path = configuration.logfile.isEmpty ? "" : WorkingDirectory.absolute(core.log.path)
+            sr_install_crash_report(path, ServerVersion.redis)
+        } else {
+            sr_remove_crash_report()
+        }
+    }
+
+    func showTitle() {
+        guard configuration.setProcTitle else { return }
+        let configuration = configuration
+        let host = configuration.bind.first.map { $0.host } ?? "*"
+        let title = ProcessTitle.expand(configuration.procTitleTemplate) { name in
+            switch name {
+            case "title": CommandLine.arguments.first ?? ""
+            case "listen-addr":
+                configuration.port != 0 ? "\(host):\(configuration.port)" : configuration.unixsocket
+            case "server-mode": configuration.clusterEnabled ? "[cluster]" : ""
+            case "port": "\(configuration.port)"
+            case "tls-port": configuration.value(of: "tls-port") ?? "0"
+            case "unixsocket": configuration.unixsocket
+            default: configuration.file ?? ""
+            }
+        }
+        if let title { sr_set_process_title(title) }
+    }
+}

@@ -1,0 +1,150 @@
+import CShims
+import Commands
+import Engine
+import Keyspace
+import Primitives
+#if canImport(Glibc)
+import Glibc
+#endif
+
+// A start, step by step. Lines of the log come in redis-server's order and words, for scripts wait for them:
+// `… is starting`, `Configuration loaded`, the mode or the logo (with ` PID: n`), `Server initialized` before any data
+// is loaded, `Ready to accept connections` when all of it is.
+//
+//     configuration → log → daemon → limits → engine → sockets → data → ready
+//
+// Sockets are opened before data is loaded: a port that is taken is told at once, and clients are answered -LOADING.
+
+package struct Startup {
+    let commandLine: CommandLineArguments
+    let table: CommandTable
+    let configuration: Configuration
+    let log: ServerLog
+    let oomScoreBase = OOMScore.read()
+
+    /// Reads the configuration and readies the log, or ends the process.
+    init(_ arguments: [String]) {
+        commandLine = CommandLineArguments(arguments)
+        Self.answer(commandLine.request)
+        table = CommandTable(AllCommands.families)
+        configuration = Configuration()
+        log = ServerLog()
+        do throws(ConfigurationFileError) {
+            try configuration.load(commandLine, table)
+        } catch {
+            FileHandleText.write(error.report, to: STDERR_FILENO)
+            exit(1)
+        }
+        openLog()
+        checkSettings()
+    }
+
+    private static func answer(_ request: CommandLineArguments.Request) {
+        switch request {
+        case .serve: return
+        case .version: FileHandleText.write(ServerVersion.line + "\n", to: STDOUT_FILENO)
+        case .help: FileHandleText.write(ServerVersion.usage, to: STDERR_FILENO)
+        case .checkSystem: exit(SystemCheck.report())
+        case .testMemory:
+            FileHandleText.write("This server has no memory test; memtester(8) is one.\n", to: STDERR_FILENO)
+            exit(1)
+        }
+        exit(request == .help ? 1 : 0)
+    }
+
+    private func openLog() {
+        if !configuration.logfile.isEmpty {
+            log.path = WorkingDirectory.absolute(configuration.logfile)
+            let descriptor = open(log.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+            if descriptor < 0 { refuse("Can't open the log file: \(String(cString: strerror(errno)))") }
+            close(descriptor)
+        }
+        log.level = configuration.loglevel
+        if configuration.syslogEnabled {
+            Syslog.open(configuration.syslogIdent, facility: configuration.syslogFacility)
+            log.writesToSyslog = true
+        }
+    }
+
+    /// What can't be done with these settings is refused here, rather than ignored.
+    private func checkSettings() {
+        if let port = Int(configuration.value(of: "tls-port") ?? "0"), port != 0 {
+            refuse("tls-port: this server does not speak TLS")
+        }
+        if let module = configuration.modules.first {
+            log.write(.warning, "Can't load module from \(module[0]): server aborting")
+            exit(1)
+        }
+        if configuration.clusterEnabled && configuration.replicaof != nil {
+            refuse("replicaof directive not allowed in cluster mode")
+        }
+        if !configuration.aclfile.isEmpty && !configuration.users.isEmpty {
+            log.write(.warning, "Configuring Redis with users defined in redis.conf and at the same setting an ACL "
+                + "file path is invalid. This setup is very likely to lead to configuration errors.")
+            exit(1)
+        }
+    }
+
+    private func refuse(_ reason: String) -> Never {
+        FileHandleText.write("\n*** FATAL CONFIG FILE ERROR (Redis \(ServerVersion.redis)) ***\n\(reason)\n",
+                             to: STDERR_FILENO)
+        exit(1)
+    }
+
+    // MARK: The process
+
+    func prepareProcess() {
+        sr_prepare_process_title(CommandLine.argc, CommandLine.unsafeArgv)
+        let supervision = Supervisor.resolve(configuration.supervised)
+        let isSupervised = supervision != .no
+        SignalThread.block()
+        if configuration.daemonize && !isSupervised { Daemon.detach(log) }
+        announce()
+        Supervisor.begin(configuration.supervised, log)
+        if configuration.value(of: "disable-thp") == "yes" { _ = sr_disable_huge_pages() }
+        for finding in SystemCheck.run(backlog: configuration.tcpBacklog) where finding.name == "tcp-backlog" {
+            if let warning = finding.warning { log.write(.warning, warning) }
+        }
+        let clients = ResourceLimits.makeRoom(forClients: configuration.maxclients, log)
+        if clients < configuration.maxclients {
+            log.write(.warning, "You requested maxclients of \(configuration.maxclients), which the limit of open "
+                + "files does not allow. maxclients has been reduced to \(clients) to compensate for low ulimit. "
+                + "If you need higher maxclients increase 'ulimit -n'.")
+            configuration.maxclients = clients
+        }
+        log.write(.notice, "monotonic clock: POSIX clock_gettime")
+    }
+
+    private func announce() {
+        log.write(.notice, "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo")
+        log.write(.notice, "Redis version=\(ServerVersion.redis), bits=\(Int.bitWidth), commit=00000000, modified=0, "
+            + "pid=\(getpid()), just started")
+        if commandLine.file == nil && !commandLine.readsStandardInput && commandLine.options.isEmpty {
+            log.write(.warning, "Warning: no config file specified, using the default config. In order to specify a "
+                + "config file use \(CommandLine.arguments.first ?? "swift-redis-server") /path/to/redis.conf")
+        } else {
+            log.write(.notice, "Configuration loaded")
+        }
+        let overcommit = SystemCheck.run(backlog: 0).first { $0.name == "overcommit" }?.warning
+        if let overcommit { log.write(.warning, overcommit) }
+    }
+
+    func showModeOrLogo() {
+        let mode = configuration.clusterEnabled ? "cluster" : "standalone"
+        let toTerminal = configuration.logfile.isEmpty && !configuration.syslogEnabled && isatty(STDOUT_FILENO) == 1
+        if configuration.alwaysShowLogo || toTerminal {
+            log.writeRaw(Logo.text(mode: mode, port: configuration.port))
+        } else {
+            log.write(.notice, "Running mode=\(mode), port=\(configuration.port).")
+        }
+    }
+
+    func makeCore() throws -> ServerCore {
+        let engine = Engine(
+            keyspace: Keyspace(databaseCount: configuration.databases, seed: .random(),
+                               random: RandomSource(seed: .random(in: .min ... .max))), table: table)
+        let core = ServerCore(engine: engine, loop: try EngineLoop(), configuration: configuration, log: log)
+        core.lifecycle.oomScoreBase = oomScoreBase
+        return core
+    }
+}
