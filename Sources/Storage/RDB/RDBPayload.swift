@@ -24,14 +24,14 @@ package enum RDBPayload {
         target.append(output.bytes)
     }
 
-    /// Whether the footer is one that this server takes: its version, and its checksum unless that is all zeros.
+    /// Whether the footer is one that this server takes: its version, and its checksum.
     package static func isIntact(_ payload: Bytes) -> Bool {
         guard payload.count >= footerBytes else { return false }
         let body = payload.count - footerBytes
         let version = Int(payload[body]) | Int(payload[body + 1]) << 8
         guard version <= RDBVersion.newestRedis.number || version == RDBVersion.valkey9.number else { return false }
         let stored = UInt64(littleEndian: payload.loadUnaligned(fromByteOffset: body + 2, as: UInt64.self))
-        return stored == 0 || stored == CRC64.of(Bytes(rebasing: payload[..<(body + 2)]))
+        return stored == CRC64.of(Bytes(rebasing: payload[..<(body + 2)]))
     }
 
     /// The value that an intact payload holds.
