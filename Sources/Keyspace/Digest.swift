@@ -10,12 +10,12 @@ import Primitives
 //            string      mix the text
 //            list        mix each element
 //            set         fold each member
-//            sorted set  fold-in of (mix member, mix score's text), starting from zero
-//            hash        fold-in of (mix field, mix value, fold "!!hexpire!!" if the field expires), from zero
+//            sorted set  for each: from zero, mix member, mix score's text; fold the digest's 20 bytes in
+//            hash        for each: from zero, mix field, mix value, fold "!!hexpire!!" if the field expires; fold in
 //            stream      mix each "ms.seq", then each of its fields and values
 //            then fold "!!expire!!" if the key expires
 //     key:   from zero, mix the key, then its value
-//     whole: per database that has keys: mix its number (u32 big endian), then xor each key's digest in
+//     whole: per database that has keys: mix its number (u32 big endian), then fold each key's digest in
 
 package enum KeyspaceDigest {
     /// Of everything.
@@ -29,7 +29,7 @@ package enum KeyspaceDigest {
                 var own = SHA1.Digest()
                 own.mix(entry.key)
                 own.mixValue(entry)
-                digest.formXor(own)
+                digest.fold(own)
             }
         }
         return digest
@@ -48,7 +48,13 @@ extension SHA1.Digest {
 
     mutating func mix(_ bytes: Bytes) {
         fold(bytes)
-        self = withUnsafeTemporaryAllocation(byteCount: 20, alignment: 4) { buffer in
+        self = hashed
+    }
+
+    mutating func fold(_ other: SHA1.Digest) { formXor(other.hashed) }
+
+    private var hashed: SHA1.Digest {
+        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 4) { buffer in
             write(to: buffer.baseAddress.unsafelyUnwrapped)
             return SHA1.of(Bytes(buffer))
         }
@@ -69,6 +75,17 @@ extension SHA1.Digest {
         }
     }
 
+    mutating func mixID(_ id: StreamID) {
+        withUnsafeTemporaryAllocation(byteCount: StreamID.maximumTextLength, alignment: 8) {
+            let text = $0.baseAddress.unsafelyUnwrapped
+            var count = Decimal.write(id.milliseconds, to: text)
+            text.storeBytes(of: UInt8(ascii: "."), toByteOffset: count, as: UInt8.self)
+            count += 1
+            count += Decimal.write(id.sequence, to: text + count)
+            mix(Bytes(start: text, count: count))
+        }
+    }
+
     mutating func mixValue(_ entry: Entry) {
         mix(UInt32(entry.type.rawValue))
         switch entry.type {
@@ -83,7 +100,7 @@ extension SHA1.Digest {
                 var own = SHA1.Digest()
                 own.mix(member)
                 own.mix(score)
-                formXor(own)
+                fold(own)
                 return true
             }
         case .hash:
@@ -92,10 +109,18 @@ extension SHA1.Digest {
                 own.mix(field)
                 own.mix(value)
                 if expire != nil { own.fold(("!!hexpire!!" as StaticString).bytes) }
-                formXor(own)
+                fold(own)
                 return true
             }
-        case .stream: break
+        case .stream:
+            StreamValue(entry).forEachEntry { item in
+                mixID(item.id)
+                item.forEachField { field, value in
+                    mix(field)
+                    mix(value)
+                }
+                return true
+            }
         case .module: mix(ModuleValue(entry).bytes)
         }
         if entry.hasExpire { fold(("!!expire!!" as StaticString).bytes) }

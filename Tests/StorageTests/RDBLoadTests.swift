@@ -8,7 +8,7 @@ import Testing
     private static let versions = ["redis-6.2": 9, "redis-7.0": 10, "redis-7.4": 12, "redis-8-dev": 12, "valkey-8": 11]
 
     /// The encodings of 7.4, whoever wrote the file; digests as 7.4 gives them.
-    @Test(.disabled("streams are not read yet"), arguments: RDBFixture.servers)
+    @Test(arguments: RDBFixture.servers)
     func filesOfRealServersLoadToWhatTheySaid(server: String) throws {
         let recorded = try RecordedKey.all(of: server), today = try RecordedKey.all(of: "redis-7.4")
         let target = LoadTarget()
@@ -20,22 +20,25 @@ import Testing
             #expect(key.key == now.key)
             let entry = try #require(target.find(key.key, key.database), "\(key.name)")
             #expect("\(entry.type.name)" == key.type, "\(key.name)")
-            #expect((entry.expire?.rawValue ?? -1) == key.expire, "\(key.name)")
+            // 6.2 has no PEXPIRETIME.
+            if server != "redis-6.2" { #expect((entry.expire?.rawValue ?? -1) == key.expire, "\(key.name)") }
             if server == "redis-7.4", key.encoding != "raw" || entry.encoding != .embstr {
                 #expect("\(entry.encoding.name)" == key.encoding, "\(key.name)")
             }
             let hasFieldExpires = now.encoding == "listpackex" || key.key == Array("hash:ttlht".utf8)
-            if !hasFieldExpires || server.hasPrefix("redis-7.4") || server.hasPrefix("redis-8") {
-                #expect(KeyspaceDigest.value(entry).hex == now.digest, "\(key.name)")
-            }
             if let dump = key.dump, key.encoding != "hashtable" {
                 #expect(target.dump(entry, version).hex == dump.hex, "\(key.name) \(key.encoding)")
+            }
+            // A score of -0 is one in the ziplist of 6.2, and 0 in listpacks.
+            if server == "redis-6.2", key.key == Array("zset:special".utf8) { continue }
+            if !hasFieldExpires || server.hasPrefix("redis-7.4") || server.hasPrefix("redis-8") {
+                #expect(KeyspaceDigest.value(entry).hex == now.digest, "\(key.name)")
             }
         }
         if server == "redis-7.4" { #expect(KeyspaceDigest.whole(target.keyspace).hex == recorded.digest) }
     }
 
-    @Test(.disabled("streams are not read yet"), arguments: RDBFixture.servers)
+    @Test(arguments: RDBFixture.servers)
     func payloadsOfRealServersAreRestored(server: String) throws {
         let recorded = try RecordedKey.all(of: server)
         let version = RDBVersion(Self.versions[server] ?? 12)
@@ -51,7 +54,7 @@ import Testing
         }
     }
 
-    @Test(.disabled("streams are not read yet")) func oldFilesLoad() throws {
+    @Test func oldFilesLoad() throws {
         for path in try RDBFixture.old() {
             let bytes = try RDBFixture.bytes(path)
             let target = LoadTarget()
@@ -61,7 +64,7 @@ import Testing
     }
 
     /// What is written is read back to the same digest; in old versions fields lose their expires.
-    @Test(.disabled("streams are not read yet"), arguments: [9, 10, 11, 12])
+    @Test(arguments: [9, 10, 11, 12])
     func snapshotsAreReadBack(version: Int) throws {
         let target = LoadTarget()
         _ = try target.load(try RDBFixture.bytes("\(RDBFixture.directory)/redis-7.4/dump.rdb"))

@@ -23,7 +23,7 @@ extension RDBInput {
         case .hashMetadataPreRelease, .hashListpackexPreRelease, .hashMetadata, .hashListpackex:
             return try HashCodec.decodeExpiring(type, &self, keyspace, isThorough: isThorough)
         case .streamListpacks, .streamListpacks2, .streamListpacks3:
-            throw unsupported("a stream")
+            return try StreamCodec.decode(type, &self)
         case .modulePreRelease: throw unsupported("a module value of a pre-release of Redis 4.0")
         case .module2: return try moduleValue()
         }
@@ -46,8 +46,7 @@ extension RDBOutput {
         case .set: SetCodec.type(SetValue(entry), version)
         case .sortedSet: SortedSetCodec.type(SortedSetValue(entry), version)
         case .hash: HashCodec.type(HashValue(entry), version)
-        case .stream:
-            version < .redis7_0 ? .streamListpacks : version < .redis7_2 ? .streamListpacks2 : .streamListpacks3
+        case .stream: StreamCodec.type(for: version)
         case .module: .module2
         }
     }
@@ -61,7 +60,7 @@ extension RDBOutput {
         case .set: SetCodec.encode(SetValue(entry), type, &self)
         case .sortedSet: SortedSetCodec.encode(SortedSetValue(entry), &self, version)
         case .hash: HashCodec.encode(HashValue(entry), type, &self)
-        case .stream: break
+        case .stream: StreamCodec.encode(StreamValue(entry), version, into: &self)
         case .module: put(ModuleValue(entry).bytes)
         }
     }
