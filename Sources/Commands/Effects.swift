@@ -47,7 +47,7 @@ package struct BlockRequest {
     package let keyCount: Int
     /// 0: for ever.
     package let timeoutMilliseconds: Int64
-    /// What a timeout answers.
+    /// What a timeout answers; `custom`: the command is run again and, as it may not wait then, answers itself.
     package let timeoutReply: TimeoutReply
     package enum TimeoutReply: Sendable { case null, nullArray, zero, custom }
     package init(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64, timeoutReply: TimeoutReply) {

@@ -19,6 +19,7 @@ extension Engine {
             let name = KeyName(arguments[index], session.database)
             if !keys.contains(name) { keys.append(name) }
         }
+        if keys.isEmpty { keys.append(.keyless) }
         let deadline = request.timeoutMilliseconds == 0 ? nil
             : UnixMilliseconds(keyspace.now.rawValue &+ request.timeoutMilliseconds)
         session.waiting = Waiting(command: storedCommand(id, arguments), keys: keys,
@@ -107,12 +108,28 @@ extension Engine {
         } else {
             switch waiting.timeoutReply {
             case .null: session.reply.null()
-            case .nullArray, .custom: session.reply.nullArray()
+            case .nullArray: session.reply.nullArray()
+            case .custom: runLast(session, waiting)
             case .zero: session.reply.integer(0)
             }
         }
         regate(session, start)
         release(session)
+    }
+
+    /// The command answers its timeout itself: it is run once more and may not wait.
+    private func runLast(_ session: Session, _ waiting: Waiting) {
+        let before = current
+        current = session
+        run(session, waiting.command.id, waiting.command.arguments, raw: nil, isRetry: true, mayBlock: false)
+        current = before
+    }
+
+    /// Commands that wait for something other than a key (WAIT, WAITAOF) look again: replicas or the log moved on.
+    package func retryKeylessWaiters() {
+        guard waitingCount > 0, waiters[.keyless] != nil else { return }
+        if !readyKeys.contains(.keyless) { readyKeys.append(.keyless) }
+        if !isServing { serveReadyKeys() }
     }
 
     /// The connection is gone.

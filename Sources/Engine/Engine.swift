@@ -78,6 +78,12 @@ package final class Engine {
     package var onCrossProtocolRequest: ((Session) -> Void)?
     /// Arguments of the running command that logs and monitors must not show, a bit for each of the first 64.
     package var redactedArguments: UInt64 = 0
+    /// The log's end on the disk; nil: no log is kept.
+    package var durableOffset: () -> LogOffset? = { nil }
+    /// How many replicas have what the log held up to an offset.
+    package var replicasHaving: (LogOffset) -> Int = { _ in 0 }
+    /// Likewise on their disks.
+    package var replicasHavingDurably: (LogOffset) -> Int = { _ in 0 }
     /// Monotonic nanoseconds, given by the server; 0-returning in simulations.
     package var monotonicNanoseconds: () -> UInt64 = { 0 }
 
@@ -192,6 +198,7 @@ package final class Engine {
         if effects.pointee.dirty != 0 || effects.pointee.recordCount != 0 {
             changesSinceSave += effects.pointee.dirty
             wrote = propagate(session, id, arguments, raw: raw)
+            session.lastWriteEnd = logEnd
         }
         if effects.pointee.eventCount > 0 { announce() }
         if effects.pointee.flushed != nil || effects.pointee.swapped != nil { announceWhole() }

@@ -52,6 +52,14 @@ package struct KeyName: Hashable {
         self.key = Array(key)
         self.database = database
     }
+
+    private init(database: Int) {
+        key = []
+        self.database = database
+    }
+
+    /// Stands for what is waited for where it is no key; no database has this number.
+    static let keyless = KeyName(database: -1)
 }
 
 package struct Waiting {
@@ -95,6 +103,8 @@ package final class Session {
     package var watched: [WatchedKey] = []
 
     package var waiting: Waiting?
+    /// Where the log ended after the session's last write.
+    package var lastWriteEnd = LogOffset(0)
 
     package var closeAfterReplies = false
     package var kind = ClientKind.normal

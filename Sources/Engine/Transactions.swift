@@ -102,6 +102,7 @@ extension Engine {
             run(session, stored.id, stored.arguments, raw: nil, isRetry: false, mayBlock: false)
         }
         if isOuter { endUnit() }
+        if unitCount > 0 { session.lastWriteEnd = logEnd }
         // What the queued commands did is done; EXEC itself has no effects.
         effects.pointee.reset()
         endTransaction(session)

@@ -146,7 +146,8 @@ extension Keyspace {
         case .set: return SetValue(entry).copy(context).makeValue()
         case .sortedSet: return SortedSetValue(entry).copy(context).makeValue()
         case .hash: return HashValue(entry).copy(context).makeValue()
-        case .stream, .module: return nil
+        case .stream: return StreamValue(entry).copy().makeValue()
+        case .module: return nil
         }
     }
 }

@@ -6,6 +6,7 @@ package enum AllCommands {
     package static let families: [[Command]] = [
         ConnectionCommands.all,
         TransactionCommands.all,
+        WaitCommands.all,
         GenericCommands.all,
         StringCommands.all,
         ListCommands.all,

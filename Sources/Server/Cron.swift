@@ -28,6 +28,7 @@ extension ServerCore {
     var cronRate: Int { lifecycle.hz }
 
     func cron() {
+        engine.retryKeylessWaiters()
         engine.expireWaiters()
         if pause == nil { engine.runSlowExpireCycle(hz: cronRate) }
         if configuration.activerehashing { engine.rehashTables(budget: 1_000_000) }

@@ -5,7 +5,7 @@ import RESP
 // Commands on keys whatever they hold, and on whole databases. Their handlers are in the files beside this one.
 
 package enum GenericCommands {
-    package static let all: [Command] = keys + expiry + moves + walks
+    package static let all: [Command] = keys + expiry + moves + walks + [SortCommands.sort, SortCommands.sortReadOnly]
 
     private static let keys: [Command] = [
         Command("del", arity: -2, [.write], [.keyspace, .write, .slow], keys: "idx:1>rng:-1/1/0{RM,delete}",
