@@ -38,8 +38,8 @@ package final class Engine {
     package var current: Session
     /// Runs replayed records, the expire cycle's effects and the like.
     package let ownSession: Session
-    /// The server around the engine, for control commands declared in the Server module.
-    package weak var host: AnyObject?
+    /// The server around the engine, for control commands declared in the Server module. It owns the engine.
+    package unowned(unsafe) var host: AnyObject?
 
     /// Records made since the server last took them, and the offset at which they begin.
     package var pendingLog = OwnedBytes(capacity: 1 << 16)

@@ -112,8 +112,9 @@ package final class Session {
     package var replyMode = ReplyMode.on
     package enum ReplyMode { case on, off, skip, skipNext }
 
-    /// The connection that the server keeps for it; the engine only hands it back.
-    package weak var link: (any SessionLink)?
+    /// The connection that the server keeps for it; the engine only hands it back. The connection owns the session
+    /// and takes itself away when it ends. (A weak reference would cost each retain of it a detour.)
+    package unowned(unsafe) var link: (any SessionLink)?
 
     // What CLIENT LIST shows.
     package var name: [UInt8] = []

@@ -130,7 +130,9 @@ package struct RequestParser: ~Copyable {
             index += 1
         }
         if index > start, index + 1 < input.count, input[index] == 13, input[index + 1] == 10 {
-            return .value(value, next: index + 2, canonical: index - start == 1 || input[start] != 0x30)
+            // Zeros in front are no number to Redis.
+            if input[start] == 0x30 && index - start > 1 { return .malformed }
+            return .value(value, next: index + 2, canonical: true)
         }
         return unusualNumber(input, start)
     }

@@ -81,5 +81,8 @@ package final class ServerCore {
         startCron()
     }
 
-    deinit { readBuffer.deallocate() }
+    deinit {
+        engine.host = nil
+        readBuffer.deallocate()
+    }
 }

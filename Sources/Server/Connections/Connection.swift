@@ -287,6 +287,7 @@ package final class Connection: LoopSource, SessionLink {
         server.loop.remove(self)
         input.removeAll(keeping: 16)
         hasMore = false
+        session.link = nil
         server.disconnected(self)
     }
 }
