@@ -20,7 +20,8 @@ package final class CommandTable: Sendable {
     /// The records of the rows, by id.
     package nonisolated(unsafe) let commands: UnsafePointer<Command>
     package let count: Int
-    private nonisolated(unsafe) let slots: UnsafePointer<Int32>
+    /// Hash table of the names, open addressing; id −1: free.
+    private nonisolated(unsafe) let slots: UnsafePointer<Slot>
     private let slotMask: Int
 
     package init(_ families: [[Command]]) {
@@ -44,33 +45,66 @@ package final class CommandTable: Sendable {
         var size = 256
         while size < rows.count * 4 { size *= 2 }
         slotMask = size - 1
-        let slots = UnsafeMutablePointer<Int32>.allocate(capacity: size)
-        slots.initialize(repeating: -1, count: size)
+        let slots = UnsafeMutablePointer<Slot>.allocate(capacity: size)
+        slots.initialize(repeating: Slot(folded: 0, count: 0, id: -1), count: size)
         for row in rows where row.parent < 0 {
-            var slot = Self.hash(row.command.name.bytes) & slotMask
-            while slots[slot] >= 0 { slot = (slot + 1) & slotMask }
-            slots[slot] = Int32(row.id)
+            let name = row.command.name.bytes, folded = Self.fold(name)
+            var slot = Self.hash(folded, name.count) & slotMask
+            while slots[slot].id >= 0 { slot = (slot + 1) & slotMask }
+            slots[slot] = Slot(folded: folded, count: Int32(name.count), id: Int32(row.id))
         }
         self.slots = UnsafePointer(slots)
     }
 
+    private struct Slot {
+        let folded: UInt64
+        let count: Int32
+        let id: Int32
+    }
+
+    private static let lowerCase: UInt64 = 0x2020_2020_2020_2020
+
+    /// The first eight bytes of a name, letters in lower case; of a shorter one all bytes, some twice.
     @inline(__always)
-    private static func hash(_ name: Bytes) -> Int {
-        var hash: UInt32 = 2_166_136_261
-        for byte in name { hash = (hash ^ UInt32(byte | 0x20)) &* 16_777_619 }
-        return Int(hash ^ (hash >> 15))
+    private static func fold(_ name: Bytes) -> UInt64 {
+        guard let base = name.baseAddress, name.count > 0 else { return 0 }
+        if name.count >= 8 { return base.loadUnaligned(as: UInt64.self) | lowerCase }
+        if name.count >= 4 {
+            let low = base.loadUnaligned(as: UInt32.self)
+            let high = base.loadUnaligned(fromByteOffset: name.count - 4, as: UInt32.self)
+            return UInt64(low) | UInt64(high) << 32 | lowerCase
+        }
+        return UInt64(name[0]) | UInt64(name[name.count >> 1]) << 8 | UInt64(name[name.count - 1]) << 16 | lowerCase
+    }
+
+    @inline(__always)
+    private static func hash(_ folded: UInt64, _ count: Int) -> Int {
+        Int(truncatingIfNeeded: ((folded ^ UInt64(truncatingIfNeeded: count)) &* 0x9e37_79b9_7f4a_7c15) >> 40)
     }
 
     /// The id of the command with this name, nil if there is none.
     @inline(__always)
     package func find(_ name: Bytes) -> Int? {
-        var slot = Self.hash(name) & slotMask
+        let folded = Self.fold(name)
+        var slot = Self.hash(folded, name.count) & slotMask
         while true {
-            let id = Int(slots[slot])
-            if id < 0 { return nil }
-            if name.equalsIgnoringCase(commands[id].name) { return id }
+            let candidate = slots[slot]
+            if candidate.id < 0 { return nil }
+            if candidate.folded == folded && candidate.count == name.count
+                && Self.isSame(name, commands[Int(candidate.id)].name) { return Int(candidate.id) }
             slot = (slot + 1) & slotMask
         }
+    }
+
+    /// Settles what folding leaves open: a bit that tells `-` from CR is folded away too, and long names have more.
+    @inline(__always)
+    private static func isSame(_ name: Bytes, _ command: StaticString) -> Bool {
+        if name.count <= 8 {
+            var hasOthers = false
+            for byte in name where (byte | 0x20) < UInt8(ascii: "a") { hasOthers = true }
+            if !hasOthers { return true }
+        }
+        return name.equalsIgnoringCase(command)
     }
 
     /// The id of a container's subcommand.

@@ -134,6 +134,7 @@ extension Engine {
 
     /// The connection is gone.
     package func forget(_ session: Session) {
+        if current === session { current = ownSession }
         unpark(session)
         unwatchAll(session)
     }

@@ -34,8 +34,8 @@ package final class Engine {
     package let statistics: UnsafeMutablePointer<CommandStatistics>
     package let effects: UnsafeMutablePointer<Effects>
     package var state = ServiceState()
-    /// The session whose command runs; control handlers read it.
-    package var current: Session
+    /// The session whose command runs; control handlers read it. `forget` takes a session away that ends.
+    package unowned(unsafe) var current: Session
     /// Runs replayed records, the expire cycle's effects and the like.
     package let ownSession: Session
     /// The server around the engine, for control commands declared in the Server module. It owns the engine.

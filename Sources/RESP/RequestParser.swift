@@ -7,7 +7,7 @@ import Primitives
 //
 // The parser owns no input. It is given the bytes that begin at a request and answers with ranges of them; when the
 // request is not whole, it remembers how far it came (relative to the request's start) and goes on from there when
-// called with more, so that a request of n bytes costs O(n) however it is cut.
+// called with more (wherever that lies by now), so that a request of n bytes costs O(n) however it is cut.
 //
 // Invariants
 //  1. `ranges[0..<parsed]` lie within the bytes that were given.
@@ -68,33 +68,30 @@ package struct RequestParser: ~Copyable {
     /// False for an inline request.
     package private(set) var isMultibulk = false
 
-    /// As relative ranges while a request is under way: start address is the offset. Resolved on completion.
+    /// Arguments found so far, as addresses in the input that the last `parse` was given (`inputBase`).
     private var ranges: UnsafeMutablePointer<Bytes>
-    private var capacity = 16
+    private var capacity = 8
+    private var inputBase: UnsafeRawPointer?
     private var expected = -1
     private var parsed = 0
     private var position = 0
     private var canonical = true
-    /// Offsets of `ranges` while they are relative.
-    private var offsets: UnsafeMutablePointer<(Int, Int)>
     private var words = OwnedBytes(capacity: 16)
 
     package init(limits: RequestLimits) {
         self.limits = limits
         ranges = .allocate(capacity: capacity)
-        offsets = .allocate(capacity: capacity)
         arguments = Arguments(base: UnsafePointer(ranges), count: 0)
     }
 
-    deinit {
-        ranges.deallocate()
-        offsets.deallocate()
-    }
+    deinit { ranges.deallocate() }
 
     /// - Parameter input: begins where the current request begins; what an earlier call saw comes first.
     @inline(__always)
     package mutating func parse(_ input: Bytes) -> ParseOutcome {
         guard input.count > 0 else { return .incomplete(needed: 0) }
+        if parsed > 0 { rebase(input) }
+        inputBase = input.baseAddress
         if expected < 0 {
             if input[0] != UInt8(ascii: "*") { return parseInline(input) }
             if let outcome = parseCount(input) { return outcome }
@@ -109,6 +106,15 @@ package struct RequestParser: ~Copyable {
         position = 0
     }
 
+    /// The input moved since the last call: so do the arguments found in it.
+    private mutating func rebase(_ input: Bytes) {
+        guard let old = inputBase, let new = input.baseAddress, old != new else { return }
+        for index in 0..<parsed {
+            guard let start = ranges[index].baseAddress else { continue }
+            ranges[index] = Bytes(start: new + old.distance(to: start), count: ranges[index].count)
+        }
+    }
+
     // MARK: Multibulk
 
     private enum Number {
@@ -121,7 +127,13 @@ package struct RequestParser: ~Copyable {
     private func number(_ input: Bytes, _ start: Int) -> Number {
         var index = start, value = 0
         let end = min(input.count, start + 32)
-        // The usual case: one to five digits and CR LF, all there.
+        // One digit, as in nearly every request.
+        if start + 2 < input.count {
+            let digit = input[start] &- 0x30
+            if digit <= 9 && input[start + 1] == 13 && input[start + 2] == 10 {
+                return .value(Int(digit), next: start + 3, canonical: true)
+            }
+        }
         while index < end {
             let digit = input[index] &- 0x30
             if digit > 9 { break }
@@ -187,7 +199,7 @@ package struct RequestParser: ~Copyable {
                 let end = next + length
                 if end + 2 > input.count { return .incomplete(needed: end + 2) }
                 if parsed == capacity { grow() }
-                offsets[parsed] = (next, length)
+                ranges[parsed] = Bytes(start: input.baseAddress.unsafelyUnwrapped + next, count: length)
                 if !isCanonical || input[end] != 13 || input[end + 1] != 10 { canonical = false }
                 parsed += 1
                 position = end + 2
@@ -198,16 +210,11 @@ package struct RequestParser: ~Copyable {
 
     @inline(__always)
     private mutating func complete(_ input: Bytes) -> ParseOutcome {
-        let base = input.baseAddress.unsafelyUnwrapped
-        for index in 0..<parsed {
-            let (start, length) = offsets[index]
-            ranges[index] = Bytes(start: base + start, count: length)
-        }
         arguments = Arguments(base: UnsafePointer(ranges), count: parsed)
         isCanonical = canonical
         isMultibulk = true
         let consumed = position
-        if capacity > 1024 && parsed < 256 { shrink() }
+        if capacity > Self.keptCapacity && parsed < Self.keptCapacity / 2 { resize(to: Self.keptCapacity) }
         reset()
         return .complete(consumed: consumed)
     }
@@ -219,19 +226,14 @@ package struct RequestParser: ~Copyable {
 
     private mutating func grow() { resize(to: capacity * 2) }
 
-    /// After a huge request; the arguments just resolved are kept.
-    private mutating func shrink() { resize(to: 256) }
+    /// What is not given back after a request of many arguments.
+    private static let keptCapacity = 256
 
     private mutating func resize(to newCapacity: Int) {
         let newRanges = UnsafeMutablePointer<Bytes>.allocate(capacity: newCapacity)
-        let newOffsets = UnsafeMutablePointer<(Int, Int)>.allocate(capacity: newCapacity)
-        let kept = min(parsed, newCapacity)
-        newRanges.update(from: ranges, count: kept)
-        newOffsets.update(from: offsets, count: kept)
+        newRanges.update(from: ranges, count: min(parsed, newCapacity))
         ranges.deallocate()
-        offsets.deallocate()
         ranges = newRanges
-        offsets = newOffsets
         capacity = newCapacity
         arguments = Arguments(base: UnsafePointer(ranges), count: arguments.count)
     }
@@ -254,15 +256,13 @@ package struct RequestParser: ~Copyable {
         if split.count == 0 { return .empty(consumed: consumed) }
         words.removeAll()
         parsed = 0
+        for index in 0..<split.count { words.append(split[index]) }
+        var start = words.base
         for index in 0..<split.count {
             if parsed == capacity { grow() }
-            let word = split[index]
-            offsets[parsed] = (words.count, word.count)
-            words.append(word)
+            ranges[parsed] = Bytes(start: start, count: split[index].count)
+            start += split[index].count
             parsed += 1
-        }
-        for index in 0..<parsed {
-            ranges[index] = Bytes(start: words.base + offsets[index].0, count: offsets[index].1)
         }
         arguments = Arguments(base: UnsafePointer(ranges), count: parsed)
         isCanonical = false

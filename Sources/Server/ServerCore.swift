@@ -20,7 +20,10 @@ package final class ServerCore {
     package let configuration: Configuration
     package let log: ServerLog
     package private(set) lazy var lifecycle = Lifecycle(self)
-    package var statistics = ServerStatistics()
+    package var statistics: ServerStatistics {
+        get { traffic.pointee.statistics }
+        set { traffic.pointee.statistics = newValue }
+    }
     /// What control commands and INFO keep.
     package let control = ControlState()
 
@@ -37,15 +40,17 @@ package final class ServerCore {
     var nextSessionID: Int64 = 1
     /// As CLIENT LIST shows the address of a Unix socket's clients.
     package var unixSocketPath = ""
-    /// Where all connections read to; what is to be kept is copied before the next one reads.
-    let readBuffer: UnsafeMutableRawPointer
-    /// Connections with replies to send at the end of the tick.
-    var dirtyConnections: [Connection] = []
+    /// What connections touch with every request.
+    let traffic: UnsafeMutablePointer<ClientTraffic>
+    /// Connections that ended and are still in line to be flushed.
+    var departedConnections: [Connection] = []
     /// Connections whose replies wait for the log.
     var gatedConnections: [Connection] = []
     /// Connections with kept input to execute.
     var resumingConnections: [Connection] = []
-    package internal(set) var pause: ClientPause?
+    package internal(set) var pause: ClientPause? {
+        didSet { traffic.pointee.isPaused = pause != nil }
+    }
     var pauseTimer: LoopTimer?
     var pausedConnections: [Connection] = []
     var lingering: [Lingering] = []
@@ -69,7 +74,8 @@ package final class ServerCore {
         self.loop = loop
         self.configuration = configuration
         self.log = log
-        readBuffer = .allocate(byteCount: Connection.sharedReadBytes, alignment: 64)
+        traffic = .allocate(capacity: 1)
+        traffic.initialize(to: ClientTraffic())
         engine.host = self
         configuration.core = self
         applySettings()
@@ -83,6 +89,7 @@ package final class ServerCore {
 
     deinit {
         engine.host = nil
-        readBuffer.deallocate()
+        traffic.pointee.deallocate()
+        traffic.deallocate()
     }
 }

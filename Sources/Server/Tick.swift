@@ -10,15 +10,10 @@ import Primitives
 extension ServerCore {
     /// At the beginning of a round: the time that its commands see is read once.
     func updateClock() {
-        engine.keyspace.now = UnixMilliseconds.now()
-        engine.keyspace.accessClock = UInt32(truncatingIfNeeded: engine.keyspace.now.rawValue / 1000) & 0xff_ffff
-    }
-
-    @inline(__always)
-    func enqueueFlush(_ connection: Connection) {
-        if connection.session.isQueuedForFlush { return }
-        connection.session.isQueuedForFlush = true
-        dirtyConnections.append(connection)
+        let now = UnixMilliseconds.now()
+        traffic.pointee.now = now
+        engine.keyspace.now = now
+        engine.keyspace.accessClock = UInt32(truncatingIfNeeded: now.rawValue / 1000) & 0xff_ffff
     }
 
     func endTick() {
@@ -27,7 +22,7 @@ extension ServerCore {
         appendToLog()
         flushDirty()
         // More to execute, or replies that were made while others were sent: the next round begins at once.
-        if !resumingConnections.isEmpty || !dirtyConnections.isEmpty { loop.stayAwake() }
+        if !resumingConnections.isEmpty || traffic.pointee.dirtyCount > 0 { loop.stayAwake() }
     }
 
     /// One slice for each connection that has requests waiting in its input.
@@ -38,19 +33,20 @@ extension ServerCore {
     }
 
     private func flushDirty() {
+        let count = traffic.pointee.dirtyCount
         var index = 0
-        // Not a `for` over a copy: that would make the next append allocate.
-        let count = dirtyConnections.count
         while index < count {
-            let connection = dirtyConnections[index]
-            connection.session.isQueuedForFlush = false
-            if connection.flush(engine.acknowledged) && !connection.isGated {
-                connection.isGated = true
-                gatedConnections.append(connection)
+            traffic.pointee.dirty[index]._withUnsafeGuaranteedRef { connection in
+                connection.session.isQueuedForFlush = false
+                if connection.flush(engine.acknowledged) && !connection.isGated {
+                    connection.isGated = true
+                    gatedConnections.append(connection)
+                }
             }
             index += 1
         }
-        dirtyConnections.removeFirst(count)
+        traffic.pointee.flushed(count)
+        if traffic.pointee.dirtyCount == 0 && !departedConnections.isEmpty { departedConnections.removeAll() }
     }
 
     /// Hands the tick's records to the log.

@@ -23,6 +23,9 @@ import RESP
 package final class Connection: LoopSource, SessionLink {
     package let session: Session
     unowned(unsafe) let server: ServerCore
+    /// The server's, without reference counting: it outlives its connections.
+    private let engine: Unmanaged<Engine>
+    let traffic: UnsafeMutablePointer<ClientTraffic>
     var parser: RequestParser
 
     /// Bytes that were read and not executed: `inputStart..<input.count`.
@@ -68,6 +71,8 @@ package final class Connection: LoopSource, SessionLink {
     init(server: ServerCore, descriptor: Int32, session: Session, isUnix: Bool, address: String,
          localAddress: String) {
         self.server = server
+        engine = .passUnretained(server.engine)
+        traffic = server.traffic
         self.session = session
         self.isUnix = isUnix
         self.address = address
@@ -98,7 +103,7 @@ package final class Connection: LoopSource, SessionLink {
             receiveBehindInput()
             return
         }
-        let buffer = server.readBuffer
+        let buffer = traffic.pointee.readBuffer
         let count = read(descriptor, buffer, Self.sharedReadBytes)
         guard received(count) else { return }
         let bytes = Bytes(start: buffer, count: count)
@@ -126,8 +131,8 @@ package final class Connection: LoopSource, SessionLink {
     @inline(__always)
     private func received(_ count: Int) -> Bool {
         if count > 0 {
-            server.statistics.inputBytes &+= count
-            session.lastActiveAt = server.engine.keyspace.now
+            traffic.pointee.statistics.inputBytes &+= count
+            session.lastActiveAt = traffic.pointee.now
             return true
         }
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return false }
@@ -166,7 +171,7 @@ package final class Connection: LoopSource, SessionLink {
         while used < bytes.count {
             switch parser.parse(Bytes(rebasing: bytes[used...])) {
             case .complete(let consumed):
-                if server.pause != nil && server.holdsBack(parser.arguments, session) {
+                if traffic.pointee.isPaused && server.holdsBack(parser.arguments, session) {
                     isPaused = true
                     hasMore = true
                     server.pausedConnections.append(self)
@@ -174,7 +179,7 @@ package final class Connection: LoopSource, SessionLink {
                 }
                 let raw = parser.isCanonical ? Bytes(rebasing: bytes[used..<(used + consumed)]) : nil
                 used += consumed
-                server.engine.execute(session, parser.arguments, raw: raw)
+                engine._withUnsafeGuaranteedRef { $0.execute(session, parser.arguments, raw: raw) }
                 if mustStop(used) {
                     hasMore = used < bytes.count
                     return used
@@ -213,7 +218,7 @@ package final class Connection: LoopSource, SessionLink {
     /// After anything that changed the state: output, interest, more execution or the end follow from it in `flush`.
     @inline(__always)
     private func settle() {
-        server.enqueueFlush(self)
+        traffic.pointee.enqueueFlush(self)
         if hasMore { continueSoon() }
     }
 
@@ -250,18 +255,18 @@ package final class Connection: LoopSource, SessionLink {
 
     // MARK: The end
 
-    package func outputReady() { server.enqueueFlush(self) }
+    package func outputReady() { traffic.pointee.enqueueFlush(self) }
 
     /// Takes no more requests and ends when the replies are out.
     package func closeSoon() {
         isClosing = true
-        server.enqueueFlush(self)
+        traffic.pointee.enqueueFlush(self)
     }
 
     /// Ends at the end of the round; what is unsent is lost. May be called at any time.
     package func kill() {
         isKilled = true
-        server.enqueueFlush(self)
+        traffic.pointee.enqueueFlush(self)
     }
 
     /// Ends at once. Not from within the connection's own command.
@@ -288,6 +293,7 @@ package final class Connection: LoopSource, SessionLink {
         input.removeAll(keeping: 16)
         hasMore = false
         session.link = nil
+        if session.isQueuedForFlush { server.departedConnections.append(self) }
         server.disconnected(self)
     }
 }

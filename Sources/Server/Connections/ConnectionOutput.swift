@@ -84,7 +84,7 @@ extension Connection {
             closeNow()
             return false
         }
-        server.statistics.outputBytes &+= taken
+        traffic.pointee.statistics.outputBytes &+= taken
         session.sent(taken)
         awaitsRoom = taken < count
         return true
@@ -93,7 +93,7 @@ extension Connection {
     /// The kernel takes more.
     func roomReady() {
         awaitsRoom = false
-        server.enqueueFlush(self)
+        traffic.pointee.enqueueFlush(self)
     }
 
     @inline(__always)
@@ -105,7 +105,12 @@ extension Connection {
     }
 
     /// Asked after each flush and once a second.
+    @inline(__always)
     func isOverOutputLimit() -> Bool {
+        session.output.pointee.isEmpty ? false : measureOutput()
+    }
+
+    private func measureOutput() -> Bool {
         let limit = server.connectionLimits.output(session.kind)
         let unsent = unsentBytes
         if limit.hardBytes > 0 && unsent > limit.hardBytes { return true }

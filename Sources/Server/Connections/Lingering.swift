@@ -18,7 +18,7 @@ final class Lingering: LoopSource {
     }
 
     override func ready(_ events: LoopEvents) {
-        let count = read(descriptor, server.readBuffer, Connection.sharedReadBytes)
+        let count = read(descriptor, server.traffic.pointee.readBuffer, Connection.sharedReadBytes)
         if count > 0 || (count < 0 && errno == EAGAIN) { return }
         end()
     }
