@@ -101,7 +101,7 @@ extension Connection {
         var wanted: LoopEvents = awaitsRoom ? .write : []
         let isFull = hasMore && pendingInput > Self.heldInputBound
         if !hasEnded && !isClosing && !isFull { wanted.insert(.read) }
-        server.loop.change(self, to: wanted)
+        if interest != wanted { server.loop.change(self, to: wanted) }
     }
 
     /// Asked after each flush and once a second.
