@@ -42,6 +42,8 @@ package final class ServerCore {
     package var unixSocketPath = ""
     /// What connections touch with every request.
     let traffic: UnsafeMutablePointer<ClientTraffic>
+    /// Room of `Connection.sharedReadBytes` for whoever reads from a socket next.
+    var readBuffer: UnsafeMutableRawPointer { traffic.pointee.readBuffer }
     /// Connections that ended and are still in line to be flushed.
     var departedConnections: [Connection] = []
     /// Connections whose replies wait for the log.
