@@ -79,11 +79,13 @@ package struct Call {
         for index in 0..<count { recordArgument(self[index]) }
     }
 
-    /// Parks the client until one of the keys changes; the command is then run again. Nothing may be replied.
+    /// Parks the client until one of the keys changes, and then holds a value of `type` (nil: whatever it holds); the
+    /// command is then run again. Nothing may be replied.
     package func block(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64,
-                       timeoutReply: BlockRequest.TimeoutReply) {
+                       timeoutReply: BlockRequest.TimeoutReply, for type: ValueType? = nil) {
         effects.pointee.block = BlockRequest(firstKey: firstKey, keyCount: keyCount,
-                                             timeoutMilliseconds: timeoutMilliseconds, timeoutReply: timeoutReply)
+                                             timeoutMilliseconds: timeoutMilliseconds, timeoutReply: timeoutReply,
+                                             type: type)
     }
 
     /// After `block`: argument `index` is to be `bytes` when the command is run again (`$` becomes an ID).

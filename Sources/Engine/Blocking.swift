@@ -23,7 +23,8 @@ extension Engine {
         let deadline = request.timeoutMilliseconds == 0 ? nil
             : UnixMilliseconds(keyspace.now.rawValue &+ request.timeoutMilliseconds)
         session.waiting = Waiting(command: storedCommand(id, arguments), keys: keys,
-                                  timeoutReply: request.timeoutReply, deadline: deadline, since: keyspace.now)
+                                  timeoutReply: request.timeoutReply, type: request.type, deadline: deadline,
+                                  since: keyspace.now)
         waitingCount += 1
         for name in keys { waiters[name, default: []].append(session) }
     }
@@ -64,9 +65,15 @@ extension Engine {
             let keys = readyKeys
             readyKeys.removeAll(keepingCapacity: true)
             for name in keys {
-                for session in waiters[name] ?? [] { retry(session) }
+                for session in waiters[name] ?? [] where holds(name, session.waiting?.type) { retry(session) }
             }
         }
+    }
+
+    /// Whether the key holds what is waited for.
+    private func holds(_ name: KeyName, _ type: ValueType?) -> Bool {
+        guard let type else { return true }
+        return name.key.withUnsafeBytes { keyspace.find($0, in: name.database, .peek)?.type == type }
     }
 
     private func retry(_ session: Session) {

@@ -74,7 +74,8 @@ extension ListCommands {
             return
         }
         if !call.mayBlock { call.reply.nullArray(); return }
-        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray)
+        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray,
+                   for: .list)
     }
 
     static func blpop(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
@@ -137,7 +138,8 @@ extension ListCommands {
         if try popFirst(&keyspace, &call, keys, end, count) { return }
         if !call.mayBlock { call.reply.nullArray(); return }
         call.block(firstKey: keys.lowerBound, keyCount: keys.count, timeoutMilliseconds: timeout,
-                   timeoutReply: .nullArray)
+                   timeoutReply: .nullArray,
+                   for: .list)
     }
 
     // MARK: Moving
@@ -199,7 +201,8 @@ extension ListCommands {
             return
         }
         if !call.mayBlock { call.reply.null(); return }
-        call.block(firstKey: 1, keyCount: 1, timeoutMilliseconds: timeout, timeoutReply: .null)
+        call.block(firstKey: 1, keyCount: 1, timeoutMilliseconds: timeout, timeoutReply: .nullArray,
+                   for: .list)
     }
 
     static func blmove(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {

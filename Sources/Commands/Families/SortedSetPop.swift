@@ -72,7 +72,8 @@ extension SortedSetCommands {
             return
         }
         if !call.mayBlock { call.reply.nullArray(); return }
-        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray)
+        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray,
+                   for: .sortedSet)
     }
 
     static func bzpopmin(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
@@ -129,7 +130,8 @@ extension SortedSetCommands {
         if try popFirst(&keyspace, &call, keys, end, count) { return }
         if !call.mayBlock { call.reply.nullArray(); return }
         call.block(firstKey: keys.lowerBound, keyCount: keys.count, timeoutMilliseconds: timeout,
-                   timeoutReply: .nullArray)
+                   timeoutReply: .nullArray,
+                   for: .sortedSet)
     }
 }
 
