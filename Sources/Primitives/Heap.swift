@@ -44,6 +44,11 @@ package enum Heap {
         sr_usable_size(pointer)
     }
 
+    /// Has the cache line at an address fetched while other work is done.
+    @inlinable
+    @inline(__always)
+    package static func prefetch(_ pointer: UnsafeRawPointer) { sr_prefetch(pointer) }
+
     /// Bytes allocated through `Heap` and not freed, as the allocator rounds them.
     package static var usedBytes: Int { sr_used_memory() }
 }

@@ -44,6 +44,19 @@ import Testing
         #expect(small.flatMap { decompressed($0, 100_000) } == input)
     }
 
+    /// As every server's compressor does it: payloads are compared byte for byte.
+    @Test func theBytesAreThoseOfTheOtherServers() {
+        var compressor = LZFCompressor()
+        let runs: [(Int, [UInt8])] = [
+            (21, [1, 97, 97, 0xe0, 0x0a, 0]), (22, [1, 97, 97, 0xe0, 0x0a, 0, 0, 97]),
+            (23, [1, 97, 97, 0xe0, 0x0a, 0, 1, 97, 97]), (24, [1, 97, 97, 0xe0, 0x0b, 0, 1, 97, 97]),
+        ]
+        for (count, expected) in runs {
+            let input = [UInt8](repeating: 97, count: count)
+            #expect(compressed(input, &compressor, room: count - 4) == expected, "\(count)")
+        }
+    }
+
     @Test func garbageIsRefused() {
         var random = SystemRandomNumberGenerator()
         for _ in 0..<5000 {

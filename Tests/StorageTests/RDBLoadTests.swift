@@ -140,7 +140,126 @@ import Testing
         #expect(again.keyCount == target.keyCount)
     }
 
+    /// What a small collection must not be, in payloads of RESTORE.
+    @Test func wrongOrderAndDuplicatesWithinListpacksAreRefused() {
+        func listpack(_ elements: [String]) -> [UInt8] {
+            var pack = Listpack.create()
+            for element in elements { Array(element.utf8).withUnsafeBytes { pack.append($0) } }
+            defer { pack.destroy() }
+            return [UInt8(pack.byteCount)] + [UInt8](pack.bytes)
+        }
+        func isTaken(_ body: [UInt8]) -> Bool {
+            let payload = body + [12, 0] + [UInt8](repeating: 0, count: 8)
+            return ((try? LoadTarget().restore(payload)) ?? nil) != nil
+        }
+        let noExpire = [UInt8](repeating: 0, count: 8)
+        #expect(isTaken([20] + listpack(["a", "b"])))
+        #expect(!isTaken([20] + listpack(["a", "b", "a"])))
+        #expect(isTaken([16] + listpack(["a", "1", "b", "1"])))
+        #expect(!isTaken([16] + listpack(["a", "1", "b"])))
+        #expect(!isTaken([16] + listpack(["a", "1", "a", "2"])))
+        #expect(isTaken([17] + listpack(["a", "1", "b", "1.5", "c", "inf"])))
+        #expect(!isTaken([17] + listpack(["a", "2", "b", "1.5"])))
+        #expect(!isTaken([17] + listpack(["a", "nan"])))
+        #expect(!isTaken([17] + listpack(["a", "1x"])))
+        #expect(!isTaken([17] + listpack(["a", "1", "a", "2"])))
+        #expect(isTaken([25] + noExpire + listpack(["a", "1", "5", "b", "1", "7", "c", "1", "0"])))
+        #expect(!isTaken([25] + noExpire + listpack(["a", "1", "7", "b", "1", "5"])))
+        #expect(!isTaken([25] + noExpire + listpack(["a", "1", "0", "b", "1", "5"])))
+        #expect(!isTaken([25] + noExpire + listpack(["a", "1", "281474976710655"])))
+        #expect(!isTaken([25] + noExpire + listpack(["a", "1", "x"])))
+    }
+
+    @Test func smallCollectionsBecomeBigOnesWhereTheThresholdsSaySo() throws {
+        let target = LoadTarget()
+        target.keyspace.thresholds.hashMaxListpackEntries = 1
+        target.keyspace.thresholds.setMaxListpackEntries = 1
+        target.keyspace.thresholds.setMaxIntsetEntries = 1
+        target.keyspace.thresholds.zsetMaxListpackEntries = 1
+        target.keyspace.thresholds.listMaxListpackSize = 1
+        let big = ["hashtable", "skiplist", "quicklist"]
+        func count(_ entry: Entry) -> Int {
+            switch entry.type {
+            case .string, .stream, .module: 0
+            case .list: ListValue(entry).count
+            case .set: SetValue(entry).count
+            case .sortedSet: SortedSetValue(entry).count
+            case .hash: HashValue(entry).count
+            }
+        }
+        for key in try RecordedKey.all(of: "redis-7.4").keys {
+            guard let dump = key.dump, key.encoding != "embstr" else { continue }
+            let entry = try #require(try target.restore(dump), "\(key.name)")
+            #expect(count(entry) <= 1 || big.contains("\(entry.encoding.name)"), "\(key.name)")
+            #expect(KeyspaceDigest.value(entry).hex == key.digest || key.expire >= 0, "\(key.name)")
+        }
+    }
+
+    @Test func compressedFilesLoad() throws {
+        let good = try RDBFixture.bytes("\(RDBFixture.directory)/old-rdb/integer_keys.rdb")
+        // A gzip member with one stored block.
+        let length = [UInt8(good.count & 255), UInt8(good.count >> 8)]
+        let gzip: [UInt8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1] + length + length.map { ~$0 } + good
+            + Self.crc32(good) + length + [0, 0]
+        let directory = "/tmp/rdb-gz-\(UInt64.random(in: 0 ..< .max))"
+        let disk = PosixFileSystem()
+        try disk.makeDirectory(directory)
+        let file = try disk.open("\(directory)/a.rdb.gz", .createNew)
+        defer {
+            disk.close(file)
+            try? disk.unlink(file.path)
+        }
+        let bytes = owned(gzip), none = owned([])
+        try disk.write(file, none.bytes, bytes.bytes)
+        let opened = try disk.open(file.path, .read)
+        defer { disk.close(opened) }
+        let target = LoadTarget()
+        let input = RDBInput(opened.path, try RDBCompressedFile.source(opened, in: disk))
+        let result = try RDBLoader.load(input, into: &target.keyspace, options: RDBLoadOptions()) { _ in }
+        #expect(result.keysLoaded == target.keyCount && result.keysLoaded > 0)
+    }
+
+    private static func crc32(_ bytes: [UInt8]) -> [UInt8] {
+        var crc: UInt32 = .max
+        for byte in bytes {
+            crc ^= UInt32(byte)
+            for _ in 0..<8 { crc = crc & 1 == 1 ? crc >> 1 ^ 0xedb8_8320 : crc >> 1 }
+        }
+        return (0..<4).map { UInt8(truncatingIfNeeded: ~crc >> (8 * $0)) }
+    }
+
+    @Test func progressIsTold() throws {
+        let bytes = owned(try RDBFixture.bytes("\(RDBFixture.directory)/redis-7.4/dump.rdb"))
+        let target = LoadTarget()
+        var options = RDBLoadOptions()
+        options.progressInterval = 1 << 16
+        var told: [RDBLoadProgress] = []
+        let result = try RDBLoader.load(RDBInput(bytes.bytes), into: &target.keyspace, options: options) {
+            told.append($0)
+        }
+        #expect(told.count > 3)
+        #expect(zip(told, told.dropFirst()).allSatisfy { $0.bytes < $1.bytes && $0.keys <= $1.keys })
+        #expect(told.last?.keys == result.keysLoaded)
+    }
+
+    @Test func databasesBeyondTheConfiguredAreRefused() {
+        #expect(throws: StorageError.self) {
+            try LoadTarget().load(Array("REDIS0003".utf8) + [254, 16, 0, 1, 66, 1, 67, 255])
+        }
+    }
+
     // MARK: Damage
+
+    @Test func aFlippedBitInAPayloadIsFound() throws {
+        let dump = try #require(try RecordedKey.all(of: "redis-7.4").keys.first { $0.encoding == "listpack" }?.dump)
+        for bit in 0..<(dump.count * 8) {
+            var bad = dump
+            bad[bit / 8] ^= 1 << UInt8(bit % 8)
+            let payload = owned(bad)
+            let isIntact = RDBPayload.isIntact(payload.bytes)
+            #expect(!isIntact, "bit \(bit)")
+        }
+    }
 
     /// Whatever a payload holds: a value or an error, never a trap. Payloads without footer checks on purpose.
     @Test func damagedPayloadsNeverTrap() throws {

@@ -27,6 +27,8 @@ void sr_free(void *pointer);
 size_t sr_usable_size(const void *pointer);
 /// Bytes handed out by the functions above and not freed yet, as the allocator rounds them.
 size_t sr_used_memory(void);
+/// Asks for the cache line at an address, which need not be mapped.
+static inline void sr_prefetch(const void *address) { __builtin_prefetch(address); }
 
 /// `%.17g`, which Swift can't call (variadic). Returns the number of bytes, without the NUL.
 int sr_format_double_17(char *target, size_t capacity, double value);

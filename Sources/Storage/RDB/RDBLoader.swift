@@ -54,11 +54,12 @@ package enum RDBLoader {
     /// - Throws: what is wrong with the file, where, and in which key.
     package static func load(_ input: consuming RDBInput, into keyspace: inout Keyspace, options: RDBLoadOptions,
                              progress: (RDBLoadProgress) -> Void) throws(StorageError) -> RDBLoadResult {
+        let path = input.path
         var walker = RDBWalker(input, verifiesChecksum: options.verifiesChecksum)
         var failure: StorageError?
         var result = withoutActuallyEscaping(progress) { progress in
             withUnsafeMutablePointer(to: &keyspace) { keyspace in
-                var visitor = LoadVisitor(keyspace, options, progress)
+                var visitor = LoadVisitor(path, keyspace, options, progress)
                 do throws(StorageError) {
                     try walker.walk(&visitor)
                 } catch {
@@ -89,6 +90,7 @@ package enum RDBLoader {
 }
 
 private struct LoadVisitor: RDBVisitor, ~Copyable {
+    private let path: String
     private let keyspace: UnsafeMutablePointer<Keyspace>
     private let options: RDBLoadOptions
     private let progress: (RDBLoadProgress) -> Void
@@ -96,8 +98,9 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     private var nextProgress: Int
     private var result = RDBLoadResult()
 
-    init(_ keyspace: UnsafeMutablePointer<Keyspace>, _ options: RDBLoadOptions,
+    init(_ path: String, _ keyspace: UnsafeMutablePointer<Keyspace>, _ options: RDBLoadOptions,
          _ progress: @escaping (RDBLoadProgress) -> Void) {
+        self.path = path
         self.keyspace = keyspace
         self.options = options
         self.progress = progress
@@ -116,7 +119,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
 
     mutating func selectDatabase(_ index: Int, at offset: Int) throws(StorageError) {
         guard index < keyspace.pointee.databaseCount else {
-            throw StorageError(.load, "", at: offset, .unsupported(
+            throw StorageError(.load, path, at: offset, .unsupported(
                 "Data file was created with a Redis server configured to handle more than "
                     + "\(keyspace.pointee.databaseCount) databases"))
         }

@@ -53,6 +53,8 @@ package struct RDBSnapshotOptions {
 
 package struct RDBSnapshotWriter: ~Copyable {
     static let serverVersion: StaticString = "7.4.1"
+    /// Entries on their way from memory while others are written.
+    private static let lookahead = 16
 
     private var output: RDBOutput
     private let options: RDBSnapshotOptions
@@ -130,11 +132,26 @@ package struct RDBSnapshotWriter: ~Copyable {
         output.put(length: database.keys.count)
         output.put(length: database.expires.count)
         var iterator = database.keys.makeIterator()
-        while let element = iterator.next() {
-            put(Entry(element))
-            if output.failure != 0 { return }
-            keysDone &+= 1
-            if keysDone % options.progressInterval == 0 { progress(keysDone) }
+        withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer.self, capacity: Self.lookahead) { ahead in
+            var first = 0, count = 0
+            while output.failure == 0 {
+                while count < Self.lookahead, let element = iterator.next() {
+                    Heap.prefetch(element)
+                    ahead[(first &+ count) % Self.lookahead] = element
+                    count &+= 1
+                }
+                if count == 0 { return }
+                // Half way to its turn an entry has arrived: what it points at may be fetched.
+                if count > Self.lookahead / 2 {
+                    let entry = Entry(ahead[(first &+ Self.lookahead / 2) % Self.lookahead])
+                    if !entry.isEmbedded, entry.encoding != .int { Heap.prefetch(entry.pointer) }
+                }
+                put(Entry(ahead[first]))
+                first = (first &+ 1) % Self.lookahead
+                count &-= 1
+                keysDone &+= 1
+                if keysDone % options.progressInterval == 0 { progress(keysDone) }
+            }
         }
     }
 
