@@ -85,6 +85,11 @@ struct LoneEngine {
             bench.run("PEXPIREAT set\(count) \(1_900_000_000_000 + count)")
         }
         bench.run("ZADD ends inf a -inf b 1e300 c -0 d 3 e")
+        for index in 1...200 { bench.run("XADD stream \(index)-1 field \(index) other text") }
+        bench.run("XGROUP CREATE stream group 50-1")
+        bench.run("XREADGROUP GROUP group reader COUNT 10 STREAMS stream >")
+        bench.run("XDEL stream 7-1 200-1")
+        bench.run("XGROUP CREATE nothing group $ MKSTREAM")
         bench.run("SELECT 15")
         bench.run("SETRANGE long 3000000 x")
     }
@@ -93,9 +98,16 @@ struct LoneEngine {
         let place = try TemporaryDirectory(), path = place.path("base.aof")
         let first = LoneEngine(), second = LoneEngine()
         fill(first)
+        let streams = ["XINFO STREAM stream FULL", "XINFO STREAM nothing FULL", "XPENDING stream group"]
         #expect(first.rewrite(to: path) == 0)
         #expect(try second.replay(path) > 100)
         #expect(first.digest == second.digest)
+        second.run("SELECT 5")
+        first.run("SELECT 5")
+        for line in streams {
+            let reply = first.run(line)
+            #expect(!reply.hasPrefix("-") && second.run(line) == reply, "\(line): \(reply)")
+        }
         for database in 0..<16 {
             #expect(first.engine.keyspace.databases[database].keys.count
                 == second.engine.keyspace.databases[database].keys.count)

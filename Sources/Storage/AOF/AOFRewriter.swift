@@ -11,7 +11,7 @@ import Primitives
 //     ZADD key score member …                          64 pairs each
 //     HMSET key field value …                          64 pairs each
 //     HPEXPIREAT key ms FIELDS 1 field                 each field that expires
-//     XADD … XSETID … XGROUP … XCLAIM …                stream
+//     XADD … XSETID … XGROUP … XCLAIM …                stream (StreamRewrite.swift)
 //     RESTORE key 0 payload                            a module's value: only a snapshot's form of it is known
 //     PEXPIREAT key ms                                 behind each key that expires
 //
@@ -87,7 +87,8 @@ package struct AOFRewriter: ~Copyable {
         case .set: putSet(entry)
         case .sortedSet: putSortedSet(entry)
         case .hash: putHash(entry)
-        case .stream, .module: putPayload(entry)
+        case .stream: output.withSink { StreamRewrite.write(key: entry.key, StreamValue(entry), into: &$0) }
+        case .module: putPayload(entry)
         }
         guard let expire = entry.expire else { return }
         output.begin(3)
