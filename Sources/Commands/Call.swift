@@ -79,13 +79,11 @@ package struct Call {
         for index in 0..<count { recordArgument(self[index]) }
     }
 
-    /// Parks the client until one of the keys changes, and then holds a value of `type` (nil: whatever it holds); the
-    /// command is then run again. Nothing may be replied.
+    /// Parks the client until one of the keys changes; the command is then run again. Nothing may be replied.
     package func block(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64,
-                       timeoutReply: BlockRequest.TimeoutReply, for type: ValueType? = nil) {
+                       timeoutReply: BlockRequest.TimeoutReply) {
         effects.pointee.block = BlockRequest(firstKey: firstKey, keyCount: keyCount,
-                                             timeoutMilliseconds: timeoutMilliseconds, timeoutReply: timeoutReply,
-                                             type: type)
+                                             timeoutMilliseconds: timeoutMilliseconds, timeoutReply: timeoutReply)
     }
 
     /// After `block`: argument `index` is to be `bytes` when the command is run again (`$` becomes an ID).
@@ -114,6 +112,15 @@ package struct Call {
         throws(CommandError) -> Int64 {
         guard let value = Decimal.parseInt64(self[index]), range.contains(value) else { throw error }
         return value
+    }
+
+    /// An integer of 32 bits, as database numbers are.
+    package func int32(_ index: Int) throws(CommandError) -> Int {
+        let value = try integer(index)
+        guard let narrow = Int32(exactly: value) else {
+            throw .text("ERR value is out of range, value must between -2147483648 and 2147483647")
+        }
+        return Int(narrow)
     }
 
     package func double(_ index: Int) throws(CommandError) -> Double {

@@ -50,11 +50,7 @@ package struct BlockRequest {
     /// What a timeout answers; `custom`: the command is run again and, as it may not wait then, answers itself.
     package let timeoutReply: TimeoutReply
     package enum TimeoutReply: Sendable { case null, nullArray, zero, custom }
-    /// A key of another type (or none) leaves the client waiting; nil: any change of a key runs the command again.
-    package let type: ValueType?
-    package init(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64, timeoutReply: TimeoutReply,
-                 type: ValueType?) {
-        self.type = type
+    package init(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64, timeoutReply: TimeoutReply) {
         self.firstKey = firstKey
         self.keyCount = keyCount
         self.timeoutMilliseconds = timeoutMilliseconds

@@ -23,9 +23,9 @@ extension Engine {
         let deadline = request.timeoutMilliseconds == 0 ? nil
             : UnixMilliseconds(keyspace.now.rawValue &+ request.timeoutMilliseconds)
         session.waiting = Waiting(command: storedCommand(id, arguments), keys: keys,
-                                  timeoutReply: request.timeoutReply, type: request.type, deadline: deadline,
-                                  since: keyspace.now)
+                                  timeoutReply: request.timeoutReply, deadline: deadline, since: keyspace.now)
         waitingCount += 1
+        if let deadline { earliestDeadline = min(earliestDeadline ?? deadline, deadline) }
         for name in keys { waiters[name, default: []].append(session) }
     }
 
@@ -65,15 +65,28 @@ extension Engine {
             let keys = readyKeys
             readyKeys.removeAll(keepingCapacity: true)
             for name in keys {
-                for session in waiters[name] ?? [] where holds(name, session.waiting?.type) { retry(session) }
+                for session in waiters[name] ?? [] where concerns(name, session) { retry(session) }
             }
         }
     }
 
-    /// Whether the key holds what is waited for.
-    private func holds(_ name: KeyName, _ type: ValueType?) -> Bool {
-        guard let type else { return true }
-        return name.key.withUnsafeBytes { keyspace.find($0, in: name.database, .peek)?.type == type }
+    /// Whether a change of a key can be what a session waits for: a client that waits for a list goes on waiting while
+    /// there is none, or something else. XREADGROUP alone wants to know that its stream is gone.
+    private func concerns(_ name: KeyName, _ session: Session) -> Bool {
+        guard name != .keyless, let waiting = session.waiting else { return true }
+        let wanted: ValueType
+        switch table.commands[waiting.command.id].group {
+        case .list: wanted = .list
+        case .sortedSet: wanted = .sortedSet
+        case .stream:
+            if table.rows[waiting.command.id].fullName == "xreadgroup" { return true }
+            wanted = .stream
+        case .generic, .string, .set, .hash, .pubsub, .transactions, .connection, .server, .scripting,
+             .hyperloglog, .cluster, .sentinel, .geo, .bitmap, .module: return true
+        }
+        return name.key.withUnsafeBytes { key in
+            keyspace.databases[name.database].keys.find(key).map { Entry($0).type == wanted } ?? false
+        }
     }
 
     private func retry(_ session: Session) {
@@ -93,16 +106,22 @@ extension Engine {
         session.link?.resumeInput()
     }
 
-    /// Answers waiting sessions whose deadline has passed.
+    /// Answers waiting sessions whose deadline has passed, and notes the earliest of the others.
     package func expireWaiters() {
+        earliestDeadline = nil
         guard waitingCount > 0 else { return }
-        var late: [Session] = []
+        var late: [ObjectIdentifier: Session] = [:]
         for sessions in waiters.values {
-            for session in sessions where !late.contains(where: { $0 === session }) {
-                if let deadline = session.waiting?.deadline, deadline <= keyspace.now { late.append(session) }
+            for session in sessions {
+                guard let deadline = session.waiting?.deadline else { continue }
+                if deadline <= keyspace.now {
+                    late[ObjectIdentifier(session)] = session
+                } else {
+                    earliestDeadline = min(earliestDeadline ?? deadline, deadline)
+                }
             }
         }
-        for session in late { endWait(session, error: nil) }
+        for session in late.values.sorted(by: { $0.id < $1.id }) { endWait(session, error: nil) }
     }
 
     /// Ends a wait with its timeout reply, or with an error line (CLIENT UNBLOCK … ERROR).

@@ -25,9 +25,9 @@ package enum ConnectionCommands {
     static func echo(_ engine: Engine, _ call: inout Call) throws(CommandError) { call.reply.bulk(call[1]) }
 
     static func select(_ engine: Engine, _ call: inout Call) throws(CommandError) {
-        let index = try call.integer(1, in: Int64(Int32.min)...Int64(Int32.max))
+        let index = try call.int32(1)
         guard index >= 0, index < engine.keyspace.databaseCount else { throw .text("ERR DB index is out of range") }
-        engine.current.database = Int(index)
+        engine.current.database = index
         call.reply.ok()
     }
 }

@@ -64,6 +64,8 @@ package final class Engine {
     package var waiters: [KeyName: [Session]] = [:]
     package var readyKeys: [KeyName] = []
     package var waitingCount = 0
+    /// When the first wait times out; nil: none does. Waits that ended otherwise may have left it too early.
+    package var earliestDeadline: UnixMilliseconds?
     package var isServing = false
     package var expireCycle = ExpireCycle()
 

@@ -66,8 +66,6 @@ package struct Waiting {
     package let command: StoredCommand
     package let keys: [KeyName]
     package let timeoutReply: BlockRequest.TimeoutReply
-    /// As `BlockRequest.type`.
-    package let type: ValueType?
     /// Unix time in ms; nil: for ever.
     package let deadline: UnixMilliseconds?
     package let since: UnixMilliseconds

@@ -29,7 +29,6 @@ extension ServerCore {
 
     func cron() {
         engine.retryKeylessWaiters()
-        engine.expireWaiters()
         if pause == nil { engine.runSlowExpireCycle(hz: cronRate) }
         if configuration.activerehashing { engine.rehashTables(budget: 1_000_000) }
         lifecycle.cron()
@@ -42,5 +41,20 @@ extension ServerCore {
     func tidyUp() {
         if engine.wantsFastExpireCycle && pause == nil { engine.runFastExpireCycle() }
         if !engine.keyspace.garbage.isEmpty { background.free(engine.keyspace.takeGarbage()) }
+        if let deadline = engine.earliestDeadline, waiterTimer?.deadline ?? .max > deadline.rawValue {
+            armWaiterTimer(deadline)
+        }
+    }
+
+    /// Waits with a timeout end when they are due, not at the next turn of `cron`.
+    private func armWaiterTimer(_ deadline: UnixMilliseconds) {
+        waiterTimer?.timer.cancel()
+        let wait = Int(min(max(deadline.rawValue &- engine.keyspace.now.rawValue, 0), 86_400_000))
+        let timer = loop.schedule(afterMilliseconds: wait) { [unowned(unsafe) self] in
+            waiterTimer = nil
+            updateClock()
+            engine.expireWaiters()
+        }
+        waiterTimer = (timer, deadline.rawValue)
     }
 }

@@ -30,6 +30,8 @@ package final class ServerCore {
     /// Frees memory and closes files on a thread of its own.
     package let background = Background()
     var cronTimer: LoopTimer?
+    /// Runs when the first of the waiting clients times out, at this Unix time in ms.
+    var waiterTimer: (timer: LoopTimer, deadline: Int64)?
 
     // MARK: Clients
 

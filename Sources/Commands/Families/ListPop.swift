@@ -74,8 +74,7 @@ extension ListCommands {
             return
         }
         if !call.mayBlock { call.reply.nullArray(); return }
-        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray,
-                   for: .list)
+        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray)
     }
 
     static func blpop(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
@@ -138,8 +137,7 @@ extension ListCommands {
         if try popFirst(&keyspace, &call, keys, end, count) { return }
         if !call.mayBlock { call.reply.nullArray(); return }
         call.block(firstKey: keys.lowerBound, keyCount: keys.count, timeoutMilliseconds: timeout,
-                   timeoutReply: .nullArray,
-                   for: .list)
+                   timeoutReply: .nullArray)
     }
 
     // MARK: Moving
@@ -201,8 +199,7 @@ extension ListCommands {
             return
         }
         if !call.mayBlock { call.reply.null(); return }
-        call.block(firstKey: 1, keyCount: 1, timeoutMilliseconds: timeout, timeoutReply: .nullArray,
-                   for: .list)
+        call.block(firstKey: 1, keyCount: 1, timeoutMilliseconds: timeout, timeoutReply: .nullArray)
     }
 
     static func blmove(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {

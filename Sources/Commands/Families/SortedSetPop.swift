@@ -72,8 +72,7 @@ extension SortedSetCommands {
             return
         }
         if !call.mayBlock { call.reply.nullArray(); return }
-        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray,
-                   for: .sortedSet)
+        call.block(firstKey: 1, keyCount: call.count - 2, timeoutMilliseconds: timeout, timeoutReply: .nullArray)
     }
 
     static func bzpopmin(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
@@ -130,8 +129,7 @@ extension SortedSetCommands {
         if try popFirst(&keyspace, &call, keys, end, count) { return }
         if !call.mayBlock { call.reply.nullArray(); return }
         call.block(firstKey: keys.lowerBound, keyCount: keys.count, timeoutMilliseconds: timeout,
-                   timeoutReply: .nullArray,
-                   for: .sortedSet)
+                   timeoutReply: .nullArray)
     }
 }
 

@@ -37,9 +37,9 @@ extension GenericCommands {
     /// An argument that names a database.
     private static func database(_ keyspace: borrowing Keyspace, _ call: Call, _ index: Int)
         throws(CommandError) -> Int {
-        let number = try call.integer(index, in: Int64(Int32.min)...Int64(Int32.max))
+        let number = try call.int32(index)
         guard number >= 0, number < keyspace.databaseCount else { throw badDatabase }
-        return Int(number)
+        return number
     }
 
     static func copy(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {

@@ -230,9 +230,10 @@ private struct SortWeights: ~Copyable {
     }
 
     private static func number(_ bytes: Bytes) throws(CommandError) -> Double {
-        // As strtod reads it: an empty weight is zero.
+        // As strtod reads it: an empty weight is zero, white space in front is skipped.
         if bytes.count == 0 { return 0 }
-        guard let value = DoubleText.parse(bytes) else {
+        guard let start = bytes.firstIndex(where: { !ASCII.isSpace($0) }),
+              let value = DoubleText.parse(bytes.from(start)) else {
             throw .text("ERR One or more scores can't be converted into double")
         }
         return value

@@ -176,7 +176,7 @@ extension StreamCommands {
             return false
         }
         call.block(firstKey: options.firstKey, keyCount: options.streamCount, timeoutMilliseconds: timeout,
-                   timeoutReply: .nullArray, for: options.group == nil ? .stream : nil)
+                   timeoutReply: .nullArray)
         return true
     }
 }
