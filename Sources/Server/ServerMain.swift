@@ -15,7 +15,6 @@ package enum ServerMain {
         guard lifecycle.begin() else { exit(1) }
         core.log.write(.notice, "Server initialized")
         lifecycle.beReady()
-        core.startCron()
         core.loop.run()
     }
 }

@@ -12,12 +12,14 @@ extension ServerCore {
             "zset-max-listpack-value", "list-max-listpack-size", "list-compress-depth", "stream-node-max-bytes",
             "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "requirepass",
-            "notify-keyspace-events", "loglevel", "rdb-version", "rdbcompression",
+            "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size", "rdb-version", "rdbcompression",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
 
     private func copySettings() {
+        configuration.hz = min(max(configuration.hz, 1), 500)
+        configuration.replBacklogSize = max(configuration.replBacklogSize, 16384)
         engine.keyspace.thresholds.take(configuration)
         engine.keyspace.usesLFU = configuration.maxmemoryPolicy.usesLFU
         engine.requiredPassword = Array(configuration.requirepass.utf8)

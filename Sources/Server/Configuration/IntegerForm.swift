@@ -60,13 +60,15 @@ enum IntegerForm {
         switch self {
         case .decimal: return Decimal.parseInt64(bytes).map { Int($0) }
         case .octal: return Int(String(decoding: bytes, as: UTF8.self), radix: 8)
-        case .memory: return bytes.isEmpty ? nil : MemorySize.parse(bytes).map { Int(clamping: $0) }
+        case .memory: return Self.size(bytes)
         case .memoryOrPercent:
             guard bytes.last == UInt8(ascii: "%") else {
-                return bytes.isEmpty ? nil : MemorySize.parse(bytes).map { Int(clamping: $0) }
+                return Self.size(bytes)
             }
             guard let share = Decimal.parseInt64(Bytes(rebasing: bytes.dropLast())), share >= 0 else { return nil }
             return Int(0 - share)
         }
     }
+
+    private static func size(_ bytes: Bytes) -> Int? { MemorySize.parse(bytes).flatMap { Int(exactly: $0) } }
 }

@@ -92,7 +92,7 @@ package final class Lifecycle {
 
     /// More turns when there are many clients to look after, so that each turn stays short.
     private var wantedFrequency: Int {
-        var wanted = min(max(configuration.hz, 1), 500)
+        var wanted = configuration.hz
         while configuration.dynamicHz && wanted < 500 && core.connections.count / wanted > 200 {
             wanted = min(wanted * 2, 500)
         }

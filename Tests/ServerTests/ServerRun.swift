@@ -1,0 +1,115 @@
+import Foundation
+import Glibc
+import Testing
+import TestSupport
+
+/// The real program in a process of its own, in a directory of its own.
+final class ServerRun {
+    let directory: TemporaryDirectory
+    let port: Int
+    let process = Process()
+    private let output: FileHandle
+
+    /// Starts it with `--port` and `--dir`, and what else is given.
+    init(_ arguments: String..., environment: [String: String] = [:]) throws {
+        directory = try TemporaryDirectory()
+        port = Self.freePort()
+        let log = directory.path("out.log")
+        FileManager.default.createFile(atPath: log, contents: nil)
+        output = try #require(FileHandle(forWritingAtPath: log))
+        process.executableURL = Self.program
+        process.arguments = ["--port", "\(port)", "--dir", directory.path] + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardOutput = output
+        process.standardError = output
+        process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
+        try process.run()
+    }
+
+    deinit {
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        process.waitUntilExit()
+    }
+
+    static var program: URL {
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent(".build/debug/swift-redis-server")
+    }
+
+    var log: String { (try? String(contentsOfFile: directory.path("out.log"), encoding: .utf8)) ?? "" }
+
+    /// Waits until the log has `text`; false after some seconds.
+    func logs(_ text: String) -> Bool { Self.waits { self.log.contains(text) } }
+
+    func becomesReady() -> Bool { logs("Ready to accept connections") }
+
+    /// The exit status; nil if it goes on running.
+    func exitStatus() -> Int32? {
+        guard Self.waits({ !self.process.isRunning }) else { return nil }
+        return process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
+    }
+
+    static func waits(_ condition: () -> Bool) -> Bool {
+        for _ in 0..<500 {
+            if condition() { return true }
+            usleep(20_000)
+        }
+        return false
+    }
+
+    /// Runs the program to its end.
+    static func run(_ arguments: String..., input: String = "") throws -> (status: Int32, out: String, error: String) {
+        let process = Process(), out = Pipe(), error = Pipe(), standardInput = Pipe()
+        process.executableURL = program
+        process.arguments = arguments
+        process.standardOutput = out
+        process.standardError = error
+        process.standardInput = standardInput
+        try process.run()
+        standardInput.fileHandleForWriting.write(Data(input.utf8))
+        try standardInput.fileHandleForWriting.close()
+        let texts = [out, error].map { String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) }
+        process.waitUntilExit()
+        return (process.terminationStatus, texts[0], texts[1])
+    }
+
+    static func freePort() -> Int {
+        while true {
+            let port = Int.random(in: 20_000..<30_000)
+            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { close(descriptor) }
+            if withAddress(port, { bind(descriptor, $0, $1) }) == 0 { return port }
+        }
+    }
+
+    static func withAddress(_ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+    }
+
+    /// What comes back for inline requests until the server says nothing more for a while or ends the connection;
+    /// nil: it can't be reached.
+    func answer(_ request: String, port: Int? = nil) -> String? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        guard Self.withAddress(port ?? self.port, { connect(descriptor, $0, $1) }) == 0 else { return nil }
+        var patience = timeval(tv_sec: 0, tv_usec: 300_000)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        _ = request.withCString { send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = recv(descriptor, &chunk, chunk.count, 0)
+            if count < 0 && errno == ECONNRESET { return String(decoding: bytes, as: UTF8.self) + "RESET" }
+            if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes += chunk[..<count]
+        }
+    }
+}
