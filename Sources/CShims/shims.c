@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CShims.h"
 #include <errno.h>
+#include <signal.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -23,6 +24,24 @@ pid_t sr_fork(void) {
 }
 
 int sr_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+int sr_become_child(pid_t parent, int keep, const char *name) {
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++) {
+        if (number != SIGPIPE) signal(number, SIG_DFL);
+    }
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(1);
+    if (keep != 3) {
+        dup2(keep, 3);
+        keep = 3;
+    }
+    close_range(4, ~0U, 0);
+    prctl(PR_SET_NAME, name, 0, 0, 0);
+    return keep;
+}
 
 void sr_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 

@@ -17,6 +17,7 @@ package enum AllCommands {
         ClientCommands.all,
         CommandListing.all,
         ServerCommands.all,
+        PersistenceCommands.all,
         DebugCommands.all,
         InfoCommand.all,
         DumpCommands.all,

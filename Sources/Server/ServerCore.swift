@@ -26,6 +26,8 @@ package final class ServerCore {
     }
     /// What control commands and INFO keep.
     package let control = ControlState()
+    /// The log, snapshots, and what is known of the disk.
+    package private(set) lazy var persistence = Persistence(self)
 
     /// Frees memory and closes files on a thread of its own.
     package let background = Background()

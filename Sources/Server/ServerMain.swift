@@ -14,6 +14,7 @@ package enum ServerMain {
         let lifecycle = core.lifecycle
         guard lifecycle.begin() else { exit(1) }
         core.log.write(.notice, "Server initialized")
+        guard Recovery.loadAtStart(core) else { exit(1) }
         lifecycle.beReady()
         core.loop.run()
     }

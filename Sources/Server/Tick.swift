@@ -50,11 +50,7 @@ extension ServerCore {
     }
 
     /// Hands the tick's records to the log.
-    func appendToLog() {
-        if engine.pendingLog.isEmpty { return }
-        engine.pendingLogStart = engine.logEnd
-        engine.pendingLog.removeAll()
-    }
+    func appendToLog() { persistence.flush() }
 
     /// The log's durable offset moved: whatever waited for it may leave.
     func logProgressed(_ acknowledged: LogOffset) {
@@ -65,5 +61,11 @@ extension ServerCore {
             connection.isGated = connection.flush(acknowledged)
             if connection.isGated { gatedConnections.append(connection) }
         }
+    }
+
+    /// Runs `body` on the engine's thread, between two commands. From any thread.
+    func runOnEngine(_ body: @escaping () -> Void) {
+        let body = UncheckedReference(body)
+        loop.wake { body.value() }
     }
 }

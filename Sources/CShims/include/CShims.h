@@ -16,6 +16,10 @@ pid_t sr_fork(void);
 /// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
 int sr_accept(int listener);
 
+/// Makes a forked child harmless: default signal handlers, no open file but 0 to 2 and `keep` (which is moved to 3,
+/// and returned), killed when `parent` ends, named `name`.
+int sr_become_child(pid_t parent, int keep, const char *name);
+
 /// The calling thread's name, as top -H shows it: at most 15 bytes.
 void sr_set_thread_name(const char *name);
 

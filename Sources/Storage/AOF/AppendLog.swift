@@ -79,6 +79,8 @@ package struct AppendLogCounters: Sendable, Equatable {
     /// Taken from the engine and not written yet.
     package var pendingBytes = 0
     package var isSyncing = false
+
+    package init() {}
 }
 
 /// Functions are called on the engine thread alone, unless they say otherwise.

@@ -4,14 +4,15 @@ import Primitives
 import Glibc
 #endif
 
-/// A mutex with two conditions, for the engine and the log thread: held for a few instructions, never during I/O.
-final class LogLock: @unchecked Sendable {
+/// A mutex with two conditions, for the engine and a thread that works for it: held for a few instructions, never
+/// during I/O.
+package final class LogLock: @unchecked Sendable {
     // @unchecked: pthread objects are made to be shared; they never move.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let work: UnsafeMutablePointer<pthread_cond_t>
     private let done: UnsafeMutablePointer<pthread_cond_t>
 
-    init() {
+    package init() {
         mutex = .allocate(capacity: 1)
         work = .allocate(capacity: 1)
         done = .allocate(capacity: 1)
@@ -34,39 +35,39 @@ final class LogLock: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    @inline(__always) func lock() { pthread_mutex_lock(mutex) }
-    @inline(__always) func unlock() { pthread_mutex_unlock(mutex) }
+    @inline(__always) package func lock() { pthread_mutex_lock(mutex) }
+    @inline(__always) package func unlock() { pthread_mutex_unlock(mutex) }
 
-    /// For the log thread: there may be work. Lock held by the caller.
-    @inline(__always) func signalWork() { pthread_cond_signal(work) }
+    /// For the working thread: there may be work. Lock held by the caller.
+    @inline(__always) package func signalWork() { pthread_cond_signal(work) }
     /// For whoever waits in `waitForDone`. Lock held by the caller.
-    @inline(__always) func signalDone() { pthread_cond_broadcast(done) }
+    @inline(__always) package func signalDone() { pthread_cond_broadcast(done) }
 
     /// Lets the lock go until there may be work or `deadline` is past; it may also return for no reason.
-    func waitForWork(until deadline: MonotonicNanoseconds?) {
+    package func waitForWork(until deadline: MonotonicNanoseconds?) {
         guard let deadline else { pthread_cond_wait(work, mutex); return }
         var time = timespec(tv_sec: Int(deadline.rawValue / 1_000_000_000),
                             tv_nsec: Int(deadline.rawValue % 1_000_000_000))
         pthread_cond_timedwait(work, mutex, &time)
     }
 
-    func waitForDone() { pthread_cond_wait(done, mutex) }
+    package func waitForDone() { pthread_cond_wait(done, mutex) }
 }
 
 /// A thread that runs one function, with every signal blocked.
-final class LogThread: @unchecked Sendable {
+package final class LogThread: @unchecked Sendable {
     // @unchecked: the body runs once, on the thread; the handle is used by the owner alone.
     private var handle = pthread_t()
     private let body: @Sendable () -> Void
     private let name: String
 
-    init(_ name: String, _ body: @escaping @Sendable () -> Void) {
+    package init(_ name: String, _ body: @escaping @Sendable () -> Void) {
         self.name = name
         self.body = body
     }
 
     /// - Throws: errno when the system gives no thread.
-    func start() throws(StorageError) {
+    package func start() throws(StorageError) {
         var all = sigset_t(), before = sigset_t()
         sigfillset(&all)
         pthread_sigmask(SIG_SETMASK, &all, &before)
@@ -85,5 +86,5 @@ final class LogThread: @unchecked Sendable {
         }
     }
 
-    func join() { pthread_join(handle, nil) }
+    package func join() { pthread_join(handle, nil) }
 }

@@ -1,0 +1,141 @@
+import Engine
+import Keyspace
+import Primitives
+import Storage
+import Synchronization
+
+// Records to the log, replies out of their gates.
+//
+//     end of a tick     flush: the log takes the engine's records, or leaves them there for the next batch;
+//                       then replies leave whose offset is acknowledged, the others wait in `gatedConnections`
+//     log's thread      wakes the engine after each of its steps (one wake-up under way at most)
+//     woken             flush again (what gathered meanwhile is the next batch), release
+//
+// Every policy gates, each by its own offset (AppendLog.acknowledgedOffset): under `everysec` and `no` a record is
+// nearly always written within `flush`, so that its reply leaves in the same tick; it waits only while an fsync is
+// under way or writing fails. So no reply ever tells of something that the log could still lose to a kill.
+
+/// Brings the log thread's news to the engine's thread.
+final class LogWaker: Sendable {
+    private let isUnderWay = Atomic<Bool>(false)
+    private let core: UncheckedReference<Unowned>
+
+    private struct Unowned { unowned(unsafe) let core: ServerCore }
+
+    init(_ core: ServerCore) { self.core = UncheckedReference(Unowned(core: core)) }
+
+    /// Any thread. The server outlives its log.
+    func wake() {
+        if isUnderWay.exchange(true, ordering: .acquiringAndReleasing) { return }
+        core.value.core.runOnEngine { [self] in
+            isUnderWay.store(false, ordering: .releasing)
+            core.value.core.persistence.logProgressed()
+        }
+    }
+}
+
+extension Persistence {
+    /// Hands the records over, if the log can take them.
+    func flush() {
+        let engine = core.engine
+        guard let log else {
+            engine.pendingLogStart = engine.logEnd
+            engine.pendingLog.removeAll()
+            return
+        }
+        log.flush(&engine.pendingLog)
+        engine.pendingLogStart = log.takenOffset
+        engine.acknowledged = log.acknowledgedOffset
+        if log.isHealthy != lastWriteSucceeded { healthChanged() }
+    }
+
+    func logProgressed() {
+        guard log != nil else { return }
+        flush()
+        if operation == .switching { finishSwitch() }
+        if healing?.isDurable == true { finishHealing() }
+        core.logProgressed(engine.acknowledged)
+    }
+
+    /// Records are made from here on, and replies gated.
+    func startLogging(_ log: AppendLog) {
+        self.log = log
+        let engine = core.engine
+        engine.pendingLogStart = log.takenOffset
+        engine.acknowledged = log.acknowledgedOffset
+        engine.logDatabase = -1
+        engine.isLogging = true
+        engine.keyspace.stamps.setEnabled(true, at: log.acknowledgedOffset)
+    }
+
+    func stopLogging() {
+        let engine = core.engine
+        engine.isLogging = false
+        engine.state.writeRefusal = nil
+        lastWriteSucceeded = true
+        engine.pendingLogStart = engine.logEnd
+        engine.pendingLog.removeAll()
+        engine.keyspace.stamps.setEnabled(false, at: engine.logEnd)
+        engine.acknowledged = engine.logEnd
+        core.logProgressed(engine.acknowledged)
+    }
+
+    func makeFraming() -> any BatchFraming { TimestampFraming(enabled: configuration.aofTimestampEnabled) }
+
+    func makeLog(_ file: File, startingAt start: LogOffset) throws(StorageError) -> AppendLog {
+        try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: makeFraming(),
+                      onProgress: { [waker] in waker.wake() })
+    }
+
+    // MARK: Health
+
+    /// What cannot be made durable is not accepted: writes are refused while the log can't be written; reads go on.
+    func healthChanged() {
+        guard let log else { return }
+        switch log.currentState {
+        case .healthy:
+            guard !lastWriteSucceeded else { return }
+            lastWriteSucceeded = true
+            engine.state.writeRefusal = nil
+            core.log.write(.warning, "AOF write error looks solved, Redis can write again.")
+        case .failed(let error):
+            engine.state.writeRefusal = "MISCONF Errors writing to the AOF file: \(error.cause)"
+            if tellsHealth() {
+                core.log.write(.warning, "Error writing to the AOF file: \(error.cause)")
+                core.log.write(.warning, "\(error) Writes are refused until it works again.")
+            }
+            lastWriteSucceeded = false
+        case .poisoned(let error, let durable):
+            engine.state.writeRefusal = "MISCONF Errors writing to the AOF file: fsync failed: \(error.cause); "
+                + "a new file is being written from memory"
+            if lastWriteSucceeded || tellsHealth() {
+                core.log.write(.warning, "Fail to fsync the AOF file: \(error.cause)")
+                core.log.write(.warning, "\(error) What follows log offset \(durable.rawValue) may not be on the disk. "
+                               + "Writes are refused until a new base is written from memory.")
+            }
+            lastWriteSucceeded = false
+        }
+    }
+
+    /// Twice a minute at most.
+    private func tellsHealth() -> Bool {
+        let now = MonotonicNanoseconds.now()
+        if !lastWriteSucceeded && now.nanoseconds(since: lastHealthLog) < 30_000_000_000 { return false }
+        lastHealthLog = now
+        return true
+    }
+
+    var logNeedsHealing: Bool { logMode != .off && log?.currentState.isPoisoned == true }
+
+    /// Bytes of the log's files.
+    var logBytes: Int { closedBytes + (log?.currentCounters.fileBytes ?? 0) }
+
+    // MARK: Settings that change while running
+
+    func policyChanged() { log?.policy = configuration.appendfsync }
+
+    func framingChanged() {
+        // A log at work keeps its framing until the next file.
+        _ = log?.setFraming(makeFraming())
+    }
+}
