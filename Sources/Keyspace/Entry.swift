@@ -163,7 +163,9 @@ package struct Entry: Equatable {
     /// Overwrites an embedded value in place if it fits.
     @inline(__always)
     func overwriteEmbedded(_ value: Bytes, encoding: Encoding) -> Bool {
-        guard isEmbedded, value.count <= embeddedRoom else { return false }
+        let room = embeddedRoom
+        // An entry that once held something much longer is made anew, or the memory would never come back.
+        guard isEmbedded, value.count <= room, room &- value.count <= value.count &+ 32 else { return false }
         if let source = value.baseAddress { memmove(base + keyOffset + keyLength, source, value.count) }
         embeddedCount = value.count
         self.encoding = encoding

@@ -37,7 +37,9 @@ package final class ServerCore {
 
     // MARK: Clients
 
-    package var requestLimits = RequestLimits()
+    package var requestLimits = RequestLimits() {
+        didSet { traffic.pointee.maximumBulkBytes = requestLimits.maximumBulkBytes }
+    }
     package var connectionLimits = ConnectionLimits()
     /// By session id.
     package var connections: [Int64: Connection] = [:]
@@ -68,11 +70,7 @@ package final class ServerCore {
     package var refusal: ((_ host: String?, _ isUnix: Bool) -> String?)?
     package var onConnect: ((Connection) -> Void)?
     package var onDisconnect: ((Connection) -> Void)?
-    /// With the input from the bad request on.
-    package var onProtocolError: ((Connection, ProtocolError, Bytes) -> Void)?
-    package var onQueryBufferLimit: ((Connection) -> Void)?
-    package var onOutputLimit: ((Connection) -> Void)?
-    package var onIdleTimeout: ((Connection) -> Void)?
+    var lastCrossProtocolNotice = UnixMilliseconds(0)
 
     package init(engine: Engine, loop: EngineLoop, configuration: Configuration = Configuration(),
                  log: ServerLog = ServerLog()) {
@@ -85,6 +83,7 @@ package final class ServerCore {
         engine.host = self
         configuration.core = self
         applySettings()
+        engine.onCrossProtocolRequest = { [unowned(unsafe) self] in noteCrossProtocolRequest($0) }
         engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
         updateClock()
         loop.onRoundBegin = { [unowned(unsafe) self] in updateClock() }

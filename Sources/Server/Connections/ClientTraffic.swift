@@ -1,4 +1,5 @@
 import Primitives
+import RESP
 
 /// What every connection touches with every request: plain memory, so that no reference is counted on the way to it.
 struct ClientTraffic {
@@ -7,6 +8,8 @@ struct ClientTraffic {
     var statistics = ServerStatistics()
     /// The round's time.
     var now = UnixMilliseconds(0)
+    /// `proto-max-bulk-len`
+    var maximumBulkBytes = RequestLimits().maximumBulkBytes
     /// CLIENT PAUSE is on.
     var isPaused = false
     /// Connections with replies to send at the end of the tick. Each is alive: one that ends while it is in line is

@@ -37,7 +37,7 @@ extension ServerCore {
             close(descriptor)
             return
         }
-        statistics.connectionsReceived += 1
+        traffic.pointee.statistics.connectionsReceived += 1
         connections[connection.session.id] = connection
         onConnect?(connection)
     }
@@ -78,12 +78,12 @@ extension ServerCore {
         let idle = Int64(connectionLimits.idleSeconds) * 1000
         for connection in connections.values {
             let silent = now.rawValue - connection.session.lastActiveAt.rawValue
-            if idle > 0 && silent > idle && connection.session.waiting == nil && connection.session.kind == .normal {
-                onIdleTimeout?(connection)
+            if idle > 0 && silent > idle && connection.session.waiting == nil && connection.kind == .normal {
+                noteIdleTimeout(connection)
                 connection.kill()
             } else if connection.unsentBytes > 0 {
                 if connection.isOverOutputLimit() {
-                    onOutputLimit?(connection)
+                    noteOutputLimit(connection)
                     connection.kill()
                 }
             } else if silent > 2000 {

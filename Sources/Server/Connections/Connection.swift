@@ -121,7 +121,7 @@ package final class Connection: LoopSource, SessionLink {
         input.commit(count)
         if pendingInput >= needed { hasMore = true }
         if pendingInput > server.connectionLimits.queryBufferBytes {
-            server.onQueryBufferLimit?(self)
+            server.noteQueryBufferLimit(self)
             isKilled = true
         }
         settle()
@@ -168,6 +168,8 @@ package final class Connection: LoopSource, SessionLink {
         var used = 0
         needed = 0
         hasMore = false
+        parser.limits.maximumBulkBytes = traffic.pointee.maximumBulkBytes
+        parser.limits.isUnauthenticated = !session.isAuthenticated
         while used < bytes.count {
             switch parser.parse(Bytes(rebasing: bytes[used...])) {
             case .complete(let consumed):
@@ -199,6 +201,7 @@ package final class Connection: LoopSource, SessionLink {
     /// After a command: whether the next one has to wait.
     @inline(__always)
     private func mustStop(_ used: Int) -> Bool {
+        parser.limits.isUnauthenticated = !session.isAuthenticated
         if session.closeAfterReplies { isClosing = true }
         return isClosing || session.waiting != nil || used >= Self.sliceBytes || unsentBytes > Self.outputBound
     }
@@ -212,7 +215,7 @@ package final class Connection: LoopSource, SessionLink {
         }
         server.engine.regate(session, start)
         isClosing = true
-        server.onProtocolError?(self, error, rest)
+        server.noteProtocolError(self, error, rest)
     }
 
     /// After anything that changed the state: output, interest, more execution or the end follow from it in `flush`.

@@ -46,6 +46,11 @@ extension Connection {
     @inline(__always)
     package var unsentBytes: Int { session.output.pointee.count - session.sentCount }
 
+    /// Whose limits it is held to.
+    var kind: ClientKind {
+        session.kind == .normal && !session.subscriptions.isEmpty ? .pubsub : session.kind
+    }
+
     /// Sends what the gates let go, and draws the conclusions; true if replies remain behind a gate.
     func flush(_ acknowledged: LogOffset) -> Bool {
         guard isOpen else { return false }
@@ -62,7 +67,7 @@ extension Connection {
                 return false
             }
         } else if isOverOutputLimit() {
-            server.onOutputLimit?(self)
+            server.noteOutputLimit(self)
             closeNow()
             return false
         }
@@ -111,7 +116,7 @@ extension Connection {
     }
 
     private func measureOutput() -> Bool {
-        let limit = server.connectionLimits.output(session.kind)
+        let limit = server.connectionLimits.output(kind)
         let unsent = unsentBytes
         if limit.hardBytes > 0 && unsent > limit.hardBytes { return true }
         guard limit.softBytes > 0, unsent > limit.softBytes else {

@@ -25,7 +25,12 @@ final class ServerProcess {
         guard status == 0 else { throw SocketFailure(operation: "spawn \(path)", code: status) }
         pid = child
         for _ in 0..<200 {
-            if (try? TestClient(port: port)) != nil { return }
+            if let probe = try? TestClient(port: port) {
+                // Its end is waited for: it shall not count against limits.
+                probe.endSending()
+                _ = try? probe.textUntilEnd()
+                return
+            }
             usleep(50_000)
         }
         throw SocketFailure(operation: "waiting for the server", code: ETIMEDOUT)

@@ -1,0 +1,75 @@
+import Testing
+
+@Suite(.serialized) struct ConnectionLimitTests {
+    private static let pong = "+PONG\r\n"
+
+    @Test func clientsOverTheLimitAreToldAndClosed() throws {
+        let server = try ServerProcess(["--maxclients", "3"])
+        var clients = try (0..<3).map { _ in try server.client() }
+        for client in clients { #expect(try client.ask("PING", reply: Self.pong)) }
+        let refused = try server.client()
+        try? refused.send("PING\r\n")
+        #expect(try refused.textUntilEnd() == "-ERR max number of clients reached\r\n")
+        clients.removeLast()
+        var isServed = false
+        for _ in 0..<50 where !isServed {
+            guard let again = try? server.client() else { continue }
+            isServed = (try? again.ask("PING", reply: Self.pong)) ?? false
+        }
+        #expect(isServed)
+    }
+
+    @Test func aSilentClientIsClosedAfterTheTimeout() throws {
+        let server = try ServerProcess(["--timeout", "1"])
+        let silent = try server.client()
+        #expect(try silent.ask("PING", reply: Self.pong))
+        #expect(try silent.textUntilEnd() == "")
+    }
+
+    @Test func anUnauthenticatedClientMayAskForLittle() throws {
+        let server = try ServerProcess(["--requirepass", "secret"])
+        let many = try server.client(), long = try server.client(), welcome = try server.client()
+        try many.send("*11\r\n")
+        #expect(try many.textUntilEnd() == "-ERR Protocol error: unauthenticated multibulk length\r\n")
+        try long.send("*2\r\n$4\r\nPING\r\n$16385\r\n")
+        #expect(try long.textUntilEnd() == "-ERR Protocol error: unauthenticated bulk length\r\n")
+        let value = String(repeating: "x", count: 20_000)
+        try welcome.send(request(["AUTH", "secret"]) + request(["ECHO", value]))
+        let expected = "+OK\r\n$20000\r\n\(value)\r\n"
+        #expect(try welcome.text(expected.utf8.count) == expected)
+    }
+
+    @Test func aRequestOverTheQueryBufferLimitEndsItsConnection() throws {
+        let server = try ServerProcess(["--client-query-buffer-limit", "1mb"])
+        let client = try server.client(), other = try server.client()
+        try? client.send("*2\r\n$4\r\nECHO\r\n$3000000\r\n" + String(repeating: "x", count: 2_500_000))
+        #expect(throws: SocketFailure.self) {
+            // The connection is cut: nothing is answered, and what was not read makes it a reset.
+            if try client.receive(1).isEmpty { throw SocketFailure(operation: "end", code: 0) }
+        }
+        #expect(try other.ask("PING", reply: Self.pong))
+    }
+
+    @Test func outputOverTheHardLimitEndsTheConnection() throws {
+        let server = try ServerProcess(["--client-output-buffer-limit", "normal 8mb 0 0"])
+        let greedy = try server.client(), other = try server.client()
+        let value = String(repeating: "x", count: 20 << 20)
+        #expect(try other.ask("SET", "k", value, reply: "+OK\r\n"))
+        try greedy.send(request(["GET", "k"]))
+        let reply = (try? greedy.receive(value.utf8.count)) ?? []
+        #expect(reply.count < value.utf8.count)
+        #expect(try other.ask("PING", reply: Self.pong))
+    }
+
+    @Test func pausedClientsAreAnsweredAfterThePause() throws {
+        let server = try ServerProcess()
+        let control = try server.client(), paused = try server.client()
+        #expect(try control.ask("CLIENT", "PAUSE", "10000", "WRITE", reply: "+OK\r\n"))
+        try paused.send(request(["GET", "k"]) + request(["SET", "k", "1"]) + request(["GET", "k"]))
+        #expect(try paused.text(5) == "$-1\r\n")
+        #expect(try control.ask("GET", "k", reply: "$-1\r\n"))
+        #expect(try control.ask("CLIENT", "UNPAUSE", reply: "+OK\r\n"))
+        let expected = "+OK\r\n$1\r\n1\r\n"
+        #expect(try paused.text(expected.utf8.count) == expected)
+    }
+}
