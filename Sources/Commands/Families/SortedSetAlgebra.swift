@@ -114,8 +114,9 @@ extension SortedSetCommands {
             // inf + −inf counts as 0.
             let sum = a + b
             return sum.isNaN ? 0 : sum
-        case .minimum: return min(a, b)
-        case .maximum: return max(a, b)
+        // On a tie (0 and −0 are one) the score that came first stays.
+        case .minimum: return b < a ? b : a
+        case .maximum: return b > a ? b : a
         }
     }
 

@@ -160,11 +160,12 @@ extension SortedSetCommands {
     }
 
     static func zrevrange(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        var request = RangeRequest(kind: try rankRange(call, 2), reversed: true)
+        var request = RangeRequest(kind: .rank(0, 0), reversed: true)
         for index in 4..<call.count {
             guard call.isWord(index, "WITHSCORES") else { throw .syntax }
             request.withScores = true
         }
+        request.kind = try rankRange(call, 2)
         try reply(&keyspace, &call, request)
     }
 

@@ -32,10 +32,22 @@ extension HashTable {
         ((cursor | ~mask).bitReversed &+ 1).bitReversed
     }
 
-    /// Visits every element; `visit` must not change the table (freeing the element's own extras is fine).
+    /// Visits every element; `visit` must not change the table (freeing the element's own extras is fine), but may
+    /// look things up in it.
     package func forEach(_ visit: (UnsafeMutableRawPointer) -> Void) {
+        walk { visit($0); return true }
+    }
+
+    /// As `forEach`, until `visit` answers false. A lookup moves elements of a table that is being resized, so that
+    /// rests meanwhile; the header is left alone when there is nothing to rest (a snapshot child shares its page).
+    package func walk(_ visit: (UnsafeMutableRawPointer) -> Bool) {
+        let mustRest = isRehashing && !header.pointee.context.pointee.avoidResize
+        if mustRest { pauseRehash() }
+        defer { if mustRest { resumeRehash() } }
         var iterator = makeIterator()
-        while let element = iterator.next() { visit(element) }
+        while let element = iterator.next() {
+            if !visit(element) { return }
+        }
     }
 
     package func makeIterator() -> HashTableIterator<Element> { HashTableIterator(self) }
@@ -76,7 +88,7 @@ extension HashTable {
     }
 }
 
-/// Goes through a table that nobody changes meanwhile. Plain values only: safe in a snapshot child.
+/// Goes through a table that nobody changes, or looks anything up in, meanwhile. Plain values only: safe in a snapshot child.
 package struct HashTableIterator<Element: HashElement> {
     private let table: HashTable<Element>
     private var number = 0

@@ -78,10 +78,9 @@ package struct HashValue {
     /// Visits field, value and expire (Unix ms, nil: none); `visit` answers false to stop.
     package func forEach(_ visit: (ListpackElement, ListpackElement, Int64?) -> Bool) {
         if isTable {
-            var iterator = fields.table.makeIterator()
-            while let element = iterator.next() {
-                let field = HashField(element)
-                if !visit(.bytes(field.field), .bytes(field.value), field.expire) { return }
+            fields.table.walk {
+                let field = HashField($0)
+                return visit(.bytes(field.field), .bytes(field.value), field.expire)
             }
             return
         }

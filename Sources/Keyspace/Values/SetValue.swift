@@ -122,10 +122,7 @@ package struct SetValue {
                     if !visit(Bytes(start: scratch, count: size)) { return }
                 }
             case .hashtable:
-                var iterator = table.makeIterator()
-                while let element = iterator.next() {
-                    if !visit(SetMember.key(element)) { return }
-                }
+                table.walk { visit(SetMember.key($0)) }
             case .listpack, .raw, .int, .skiplist, .embstr, .quicklist, .stream, .listpackex:
                 var position = listpack.first
                 while let at = position {
