@@ -122,9 +122,15 @@ extension SortedSetCommands {
 
     // MARK: Computing
 
+    /// The operands' places, the smallest first: the order in which scores are added up, which shows where an
+    /// infinity meets its negative.
+    private static func smallestFirst(_ plan: Plan) -> [Int] {
+        plan.operands.indices.sorted { plan.operands[$0].count < plan.operands[$1].count }
+    }
+
     /// Visits the members that all operands have; `visit` answers false to stop.
     private static func intersect(_ plan: Plan, _ visit: (Bytes, Double) -> Bool) {
-        let order = plan.operands.indices.sorted { plan.operands[$0].count < plan.operands[$1].count }
+        let order = smallestFirst(plan)
         plan.operands[order[0]].forEach { member, score in
             var total = weighted(score, plan.weights[order[0]])
             for place in order.dropFirst() {
@@ -142,7 +148,7 @@ extension SortedSetCommands {
         let set = result.sortedSet
         switch operation {
         case .union:
-            for place in plan.operands.indices {
+            for place in smallestFirst(plan) {
                 plan.operands[place].forEach { member, score in
                     let score = weighted(score, plan.weights[place])
                     if let node = set.find(member) {

@@ -88,7 +88,8 @@ extension HashTable {
     }
 }
 
-/// Goes through a table that nobody changes, or looks anything up in, meanwhile. Plain values only: safe in a snapshot child.
+/// Goes through a table that nobody changes, or looks anything up in, meanwhile. Plain values only: safe in a
+/// snapshot child.
 package struct HashTableIterator<Element: HashElement> {
     private let table: HashTable<Element>
     private var number = 0
