@@ -163,5 +163,6 @@ extension Engine {
         if current === session { current = ownSession }
         unpark(session)
         unwatchAll(session)
+        unsubscribeAll(session)
     }
 }

@@ -19,6 +19,13 @@ package enum ConnectionCommands {
 
     static func ping(_ engine: Engine, _ call: inout Call) throws(CommandError) {
         if call.count > 2 { throw .wrongArity }
+        if !engine.current.subscriptions.isEmpty && engine.current.version == .resp2 {
+            // As a message, so that a client that listens can read it.
+            call.reply.array(2)
+            call.reply.bulk("pong" as StaticString)
+            if call.count == 2 { call.reply.bulk(call[1]) } else { call.reply.bulk("" as StaticString) }
+            return
+        }
         if call.count == 2 { call.reply.bulk(call[1]) } else { call.reply.simple("PONG") }
     }
 

@@ -13,6 +13,7 @@ extension Engine {
         if let error = checkArity(command, arguments) { return error }
         let flags = command.pointee.flags
         if !session.isAuthenticated, !flags.contains(.noAuth) { return .text("NOAUTH Authentication required.") }
+        if !session.subscriptions.isEmpty, let error = checkListening(id, session) { return error }
         if session.inMulti, flags.contains(.noMulti) {
             return .text("ERR Command not allowed inside a transaction")
         }
@@ -34,6 +35,21 @@ extension Engine {
         if let line = state.writeRefusal { return .message(line) }
         if let line = state.snapshotRefusal { return .text(line) }
         return nil
+    }
+
+    /// A RESP2 client that listens can't tell replies from messages: it may only go on or stop listening.
+    private func checkListening(_ id: Int, _ session: Session) -> CommandError? {
+        if session.version == .resp3 { return nil }
+        switch table.rows[id].fullName {
+        case "ping", "subscribe", "unsubscribe", "psubscribe", "punsubscribe", "ssubscribe", "sunsubscribe", "quit",
+             "reset":
+            return nil
+        case let name:
+            return .message("""
+                ERR Can't execute '\(name)': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed \
+                in this context
+                """)
+        }
     }
 
     private func checkLoading(_ flags: CommandFlags) -> CommandError? {

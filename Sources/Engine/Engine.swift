@@ -60,6 +60,9 @@ package final class Engine {
     package var changesSinceSave = 0
     package var commandsProcessed = 0
     package var errorCounts: [String: Int] = [:]
+    package var errorReplies = 0
+    /// Time spent in commands.
+    package var commandNanoseconds: UInt64 = 0
     package var watchers: [KeyName: [Session]] = [:]
     package var waiters: [KeyName: [Session]] = [:]
     package var readyKeys: [KeyName] = []
@@ -86,6 +89,23 @@ package final class Engine {
     package var replicasHaving: (LogOffset) -> Int = { _ in 0 }
     /// Likewise on their disks.
     package var replicasHavingDurably: (LogOffset) -> Int = { _ in 0 }
+    package var timing = CommandTiming()
+    /// Listeners by name, for each `SubscriptionKind`.
+    package internal(set) var subscribers: [[[UInt8]: [Session]]] = [[:], [:], [:]]
+    /// Messages that told of writes of the unit that runs: whose output, from where on.
+    var unitPushes: [(Session, Int)] = []
+    /// Between a command's begin and the gating of its reply.
+    var isRunning = false
+    package let slowLog = SlowLog()
+    package let latencyMonitor = LatencyMonitor()
+    /// By command id; made at a command's first call.
+    package let histograms: UnsafeMutablePointer<UnsafeMutablePointer<LatencyHistogram>?>
+    /// The clock at the end of the last command, if nothing but parsing came after it; else 0.
+    package let lastClockReading: UnsafeMutablePointer<UInt64>
+    /// Commands shorter than this, in nanoseconds, are of no interest to SLOWLOG and LATENCY.
+    var slowestUnnoticed: UInt64 = 10_000_000
+    /// A client's address as SLOWLOG and MONITOR show it.
+    package var addressOf: (Session) -> String = { _ in "" }
     /// Monotonic nanoseconds, given by the server; 0-returning in simulations.
     package var monotonicNanoseconds: () -> UInt64 = { 0 }
 
@@ -94,6 +114,10 @@ package final class Engine {
         self.table = table
         statistics = .allocate(capacity: table.count)
         statistics.initialize(repeating: CommandStatistics(), count: table.count)
+        lastClockReading = .allocate(capacity: 1)
+        lastClockReading.initialize(to: 0)
+        histograms = .allocate(capacity: table.count)
+        histograms.initialize(repeating: nil, count: table.count)
         effects = .allocate(capacity: 1)
         effects.initialize(to: Effects())
         ownSession = Session(id: 0)
@@ -101,6 +125,9 @@ package final class Engine {
     }
 
     deinit {
+        for id in 0..<table.count { dropHistogram(id) }
+        histograms.deallocate()
+        lastClockReading.deallocate()
         statistics.deallocate()
         effects.deinitialize(count: 1)
         effects.deallocate()
@@ -155,15 +182,17 @@ package final class Engine {
         let command = table.commands + id
         let start = session.output.pointee.count
         effects.pointee.reset()
+        isRunning = true
         redactedArguments = 0
         session.lastCommandID = id
-        session.lastActiveAt = keyspace.now
         if !isInUnit { keyspace.stamps.begin() }
         keyspace.noTouch = session.noTouch
         var call = Call(command: command, arguments: arguments, reply: session.reply, database: session.database,
                         effects: effects, mayBlock: mayBlock && !session.inMulti, isRetry: isRetry,
                         isReplay: session === ownSession)
+        let began = clockAtStart()
         let failed = perform(command, &call, start, session)
+        book(id, from: began, session, arguments)
         let cell = statistics + id
         if failed { cell.pointee.failed += 1 }
         if !isRetry {
@@ -173,6 +202,7 @@ package final class Engine {
         }
         if onMonitor != nil && !isRetry { showMonitors(session, command, arguments) }
         finish(session, id, arguments, raw: raw, replyStart: start)
+        isRunning = false
     }
 
     @inline(__always)
@@ -261,6 +291,7 @@ package final class Engine {
 
     /// For INFO errorstats: counted by the line's first word.
     package func count(errorLine: Bytes) {
+        errorReplies += 1
         let word = errorLine.prefix { $0 != UInt8(ascii: " ") }
         let name = String(decoding: word, as: UTF8.self)
         if errorCounts[name] != nil || errorCounts.count < 128 { errorCounts[name, default: 0] += 1 }

@@ -84,6 +84,7 @@ extension Engine {
 
     package func endUnit() {
         isInUnit = false
+        defer { if !unitPushes.isEmpty { gateUnitPushes() } }
         guard unitCount > 0 else { return }
         if unitCount > 1 { logWord("MULTI") }
         pendingLog.append(unit.bytes)

@@ -7,6 +7,7 @@ extension Engine {
     /// Puts a session back into the state of a new connection, but for who is authenticated.
     package func reset(_ session: Session) {
         endTransaction(session)
+        unsubscribeAll(session)
         session.isMonitor = false
         session.database = 0
         session.version = .resp2

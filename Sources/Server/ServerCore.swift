@@ -8,9 +8,14 @@ import RESP
 package struct ServerStatistics {
     package var inputBytes = 0
     package var outputBytes = 0
+    /// Reads from and writes to sockets of clients.
+    package var reads = 0
+    package var writes = 0
     package var connectionsReceived = 0
     package var connectionsRejected = 0
     package var deniedAuthentications = 0
+    package var queryLimitDisconnections = 0
+    package var outputLimitDisconnections = 0
 }
 
 /// The server around one engine: all of it runs on one event loop.
@@ -86,8 +91,15 @@ package final class ServerCore {
         engine.onCrossProtocolRequest = { [unowned(unsafe) self] in noteCrossProtocolRequest($0) }
         engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
         updateClock()
-        loop.onRoundBegin = { [unowned(unsafe) self] in updateClock() }
-        loop.onRoundEnd = { [unowned(unsafe) self] in endTick() }
+        loop.onRoundBegin = { [unowned(unsafe) self] in
+            updateClock()
+            noteRoundBegin()
+        }
+        loop.onRoundEnd = { [unowned(unsafe) self] in
+            endTick()
+            noteRoundEnd()
+        }
+        startObserving()
         loop.schedule(everyMilliseconds: 1000) { [unowned(unsafe) self] in lookAfterClients() }
         startCron()
     }

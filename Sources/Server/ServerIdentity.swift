@@ -5,9 +5,6 @@ import Glibc
 
 /// What this server says it is. Clients decide by the version which commands they use.
 package struct ServerIdentity: Sendable {
-    /// The Redis whose behaviour ours is.
-    package static let redisVersion: StaticString = "7.4.1"
-
     /// 40 hex digits, new at every start.
     package let runID: String
     package let startedAt = UnixMilliseconds.now()

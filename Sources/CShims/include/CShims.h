@@ -51,3 +51,12 @@ int sr_parse_long_double(const char *text, sr_long_double *value, long *consumed
 /// Whether the processor computes CRC-32C itself; only then may the function below be called.
 int sr_has_crc32c(void);
 uint32_t sr_crc32c(uint32_t state, const void *bytes, size_t count);
+
+/// What the allocator has handed out, and what it took from the system for that, in bytes.
+void sr_allocator_facts(size_t *allocated, size_t *active);
+/// Gives free memory back to the system.
+void sr_allocator_purge(void);
+/// The allocator's own report, NUL-terminated, to be freed with free(3); NULL if there is none.
+char *sr_allocator_report(void);
+/// CPU time in µs; who: 0 the process, 1 its dead children, 2 the calling thread.
+void sr_processor_time(int who, int64_t *user, int64_t *system);

@@ -63,7 +63,7 @@ enum ServerCommands {
             }
             art.append("\n" as StaticString)
         }
-        art.append("\nRedis ver. \(ServerIdentity.redisVersion)\n")
+        art.append("\nRedis ver. \(ServerVersion.redis)\n")
         call.reply.verbatim("txt", art.bytes)
     }
 

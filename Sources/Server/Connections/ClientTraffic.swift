@@ -12,6 +12,8 @@ struct ClientTraffic {
     var maximumBulkBytes = RequestLimits().maximumBulkBytes
     /// CLIENT PAUSE is on.
     var isPaused = false
+    /// Set to 0 at every read (CommandTiming.swift).
+    var lastClockReading: UnsafeMutablePointer<UInt64>?
     /// Connections with replies to send at the end of the tick. Each is alive: one that ends while it is in line is
     /// kept in `departedConnections`.
     private(set) var dirty: UnsafeMutablePointer<Unmanaged<Connection>>

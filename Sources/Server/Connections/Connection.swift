@@ -133,6 +133,8 @@ package final class Connection: LoopSource, SessionLink {
         if count > 0 {
             traffic.pointee.statistics.inputBytes &+= count
             session.lastActiveAt = traffic.pointee.now
+            traffic.pointee.statistics.reads &+= 1
+            traffic.pointee.lastClockReading?.pointee = 0
             return true
         }
         if count < 0 && (errno == EAGAIN || errno == EINTR) { return false }

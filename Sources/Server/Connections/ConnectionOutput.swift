@@ -90,6 +90,7 @@ extension Connection {
             return false
         }
         traffic.pointee.statistics.outputBytes &+= taken
+        traffic.pointee.statistics.writes &+= 1
         session.sent(taken)
         awaitsRoom = taken < count
         return true

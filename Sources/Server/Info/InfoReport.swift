@@ -10,6 +10,22 @@ enum InfoReport {
     static func make(_ core: ServerCore, _ sections: InfoSections) -> OwnedBytes {
         var writer = InfoWriter()
         if sections.contains(.server) { server(core, &writer) }
+        if sections.contains(.clients) { clients(core, &writer) }
+        if sections.contains(.memory) { memory(core, &writer) }
+        if sections.contains(.persistence) { persistence(core, &writer) }
+        if sections.contains(.stats) { stats(core, &writer) }
+        if sections.contains(.replication) { replication(core, &writer) }
+        if sections.contains(.cpu) { processor(&writer) }
+        if sections.contains(.modules) { writer.section("Modules") }
+        if sections.contains(.commandStats) { commandStatistics(core, &writer) }
+        if sections.contains(.errorStats) { errorStatistics(core, &writer) }
+        if sections.contains(.latencyStats) { latencyStatistics(core, &writer) }
+        if sections.contains(.cluster) {
+            writer.section("Cluster")
+            writer.field("cluster_enabled", false)
+        }
+        if sections.contains(.keyspace) { keyspace(core, &writer) }
+        if sections.contains(.debug) { debug(core, &writer) }
         return writer.text
     }
 
@@ -19,7 +35,7 @@ enum InfoReport {
         let now = UnixMicroseconds.now()
         let uptime = max(0, (now.milliseconds.rawValue - identity.startedAt.rawValue) / 1000)
         writer.section("Server")
-        writer.field("redis_version", "\(ServerIdentity.redisVersion)")
+        writer.field("redis_version", ServerVersion.redis)
         writer.field("redis_git_sha1", "00000000")
         writer.field("redis_git_dirty", 0)
         writer.field("redis_build_id", system.buildID)
@@ -33,16 +49,84 @@ enum InfoReport {
         writer.field("process_id", Int(getpid()))
         writer.field("process_supervised", "no")
         writer.field("run_id", identity.runID)
-        writer.field("tcp_port", core.control.port)
+        writer.field("tcp_port", core.configuration.port)
         writer.field("server_time_usec", now.rawValue)
         writer.field("uptime_in_seconds", uptime)
         writer.field("uptime_in_days", uptime / 86400)
-        writer.field("hz", core.control.hz)
-        writer.field("configured_hz", core.control.hz)
+        writer.field("hz", core.configuration.hz)
+        writer.field("configured_hz", core.configuration.hz)
         writer.field("lru_clock", Int(core.engine.keyspace.accessClock))
         writer.field("executable", system.executable)
-        writer.field("config_file", core.control.configFile)
+        writer.field("config_file", core.configuration.file ?? "")
         writer.field("io_threads_active", false)
+    }
+
+    private static func clients(_ core: ServerCore, _ writer: inout InfoWriter) {
+        var largestInput = 0, largestOutput = 0, blockedWithDeadline = 0, watching = 0, subscribed = 0
+        for connection in core.connections.values {
+            let session = connection.session
+            largestInput = max(largestInput, connection.inputCapacity)
+            largestOutput = max(largestOutput, session.output.pointee.capacity)
+            if session.waiting?.deadline != nil { blockedWithDeadline += 1 }
+            if !session.watched.isEmpty { watching += 1 }
+            if !session.subscriptions.isEmpty { subscribed += 1 }
+        }
+        writer.section("Clients")
+        writer.field("connected_clients", core.connections.count)
+        writer.field("cluster_connections", 0)
+        writer.field("maxclients", core.configuration.maxclients)
+        writer.field("client_recent_max_input_buffer", largestInput)
+        writer.field("client_recent_max_output_buffer", largestOutput)
+        writer.field("blocked_clients", core.engine.waitingCount)
+        writer.field("tracking_clients", 0)
+        writer.field("pubsub_clients", subscribed)
+        writer.field("watching_clients", watching)
+        writer.field("clients_in_timeout_table", blockedWithDeadline)
+        writer.field("total_watched_keys", core.engine.watchers.count)
+        writer.field("total_blocking_keys", core.engine.waiters.count)
+        writer.field("total_blocking_keys_on_nokey", 0)
+    }
+
+    private static func replication(_ core: ServerCore, _ writer: inout InfoWriter) {
+        writer.section("Replication")
+        writer.field("role", "master")
+        writer.field("connected_slaves", 0)
+        writer.field("master_failover_state", "no-failover")
+        writer.field("master_replid", core.control.identity.replicationID)
+        writer.field("master_replid2", String(repeating: "0", count: 40))
+        writer.field("master_repl_offset", 0)
+        writer.field("second_repl_offset", -1)
+        writer.field("repl_backlog_active", false)
+        writer.field("repl_backlog_size", core.configuration.replBacklogSize)
+        writer.field("repl_backlog_first_byte_offset", 0)
+        writer.field("repl_backlog_histlen", 0)
+    }
+
+    private static func processor(_ writer: inout InfoWriter) {
+        writer.section("CPU")
+        func time(_ name: StaticString, _ microseconds: Int64) {
+            let fraction = "\(microseconds % 1_000_000)"
+            let zeros = String(repeating: "0", count: 6 - fraction.utf8.count)
+            writer.field(name, "\(microseconds / 1_000_000).\(zeros)\(fraction)")
+        }
+        let own = ProcessFacts.processorTime(.process), children = ProcessFacts.processorTime(.children)
+        let thread = ProcessFacts.processorTime(.thread)
+        time("used_cpu_sys", own.system)
+        time("used_cpu_user", own.user)
+        time("used_cpu_sys_children", children.system)
+        time("used_cpu_user_children", children.user)
+        time("used_cpu_sys_main_thread", thread.system)
+        time("used_cpu_user_main_thread", thread.user)
+    }
+
+    private static func keyspace(_ core: ServerCore, _ writer: inout InfoWriter) {
+        writer.section("Keyspace")
+        for index in 0..<core.engine.keyspace.databaseCount {
+            let database = core.engine.keyspace.databases[index]
+            if database.keys.count == 0 { continue }
+            writer.field(named: "db\(index)", "keys=\(database.keys.count),expires=\(database.expires.count),"
+                + "avg_ttl=\(database.averageTTL),subexpiry=\(database.fieldExpires.count)")
+        }
     }
 }
 

@@ -127,6 +127,8 @@ struct SessionMemory {
         outputCapacity = session.output.pointee.capacity
     }
 
-    /// The session object itself is counted with a fixed size.
-    var total: Int { 512 + inputCapacity + waitingArguments + queue + outputCapacity }
+    /// What stands in `used_memory`.
+    var heap: Int { inputCapacity + waitingArguments + queue + outputCapacity }
+    /// With the session and connection objects, at a fixed size.
+    var total: Int { 512 + heap }
 }

@@ -39,12 +39,3 @@ extension ServerCore {
         pauseClients(holdsAll ? .all : .writes, until: before.map { max($0.until, end) } ?? end)
     }
 }
-
-/// What control commands and INFO keep between calls.
-package final class ControlState {
-    package var identity = ServerIdentity()
-    package var port = 6379
-    package var hz = 10
-    package var configFile = ""
-    init() {}
-}

@@ -79,7 +79,7 @@ enum SessionCommands {
         reply.bulk("server" as StaticString)
         reply.bulk("redis" as StaticString)
         reply.bulk("version" as StaticString)
-        reply.bulk(ServerIdentity.redisVersion)
+        reply.bulk(ServerVersion.redis)
         reply.bulk("proto" as StaticString)
         reply.integer(Int(session.version.rawValue))
         reply.bulk("id" as StaticString)

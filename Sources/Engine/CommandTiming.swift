@@ -1,0 +1,85 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+// How long commands take: for commandstats, latencystats, SLOWLOG and LATENCY.
+//
+// The clock is read when a command ends; the next one of the same read begins there, so that a pipeline costs one
+// reading a command. Whoever reads from a socket sets `lastClockReading` to 0, for that time is no command's.
+
+/// What is measured of commands, and for whom.
+package struct CommandTiming {
+    /// `latency-tracking`: histograms of all commands.
+    package var keepsHistograms = true
+    /// `slowlog-log-slower-than` in nanoseconds; nil: off.
+    package var slowThreshold: UInt64? = 10_000_000
+    package init() {}
+}
+
+extension Engine {
+    @inline(__always)
+    func clockAtStart() -> UInt64 {
+        let reading = lastClockReading.pointee
+        return reading != 0 ? reading : monotonicNanoseconds()
+    }
+
+    /// Books a command that began at `start` and ended just now.
+    @inline(__always)
+    func book(_ id: Int, from start: UInt64, _ session: Session, _ arguments: Arguments) {
+        let end = monotonicNanoseconds()
+        lastClockReading.pointee = end
+        let elapsed = end &- start
+        statistics[id].nanoseconds &+= elapsed
+        commandNanoseconds &+= elapsed
+        if timing.keepsHistograms { record(id, elapsed) }
+        if elapsed >= slowestUnnoticed { noteSlow(id, elapsed, session, arguments) }
+    }
+
+    private func record(_ id: Int, _ elapsed: UInt64) {
+        if histograms[id] == nil {
+            let histogram = UnsafeMutablePointer<LatencyHistogram>.allocate(capacity: 1)
+            histogram.initialize(to: LatencyHistogram())
+            histograms[id] = histogram
+        }
+        histograms[id]?.pointee.record(elapsed)
+    }
+
+    /// The shortest time that interests somebody.
+    package func timingChanged() {
+        let monitored = latencyMonitor.threshold > 0 ? UInt64(latencyMonitor.threshold) * 1_000_000 : UInt64.max
+        slowestUnnoticed = min(timing.slowThreshold ?? .max, monitored)
+    }
+
+    private func noteSlow(_ id: Int, _ elapsed: UInt64, _ session: Session, _ arguments: Arguments) {
+        let flags = table.commands[id].flags
+        if let threshold = timing.slowThreshold, elapsed >= threshold, !flags.contains(.skipSlowlog) {
+            slowLog.add(arguments, redacted: redactedArguments, nanoseconds: elapsed, at: keyspace.now,
+                        address: addressOf(session), name: session.name)
+        }
+        if !flags.contains(.blocking) {
+            latencyMonitor.add(flags.contains(.fast) ? "fast-command" : "command",
+                               milliseconds: Int64(elapsed / 1_000_000), at: keyspace.now)
+        }
+    }
+
+    /// CONFIG RESETSTAT: everything that the engine counts begins again at 0.
+    package func resetStatistics() {
+        for id in 0..<table.count {
+            statistics[id] = CommandStatistics()
+            dropHistogram(id)
+        }
+        commandsProcessed = 0
+        errorCounts = [:]
+        errorReplies = 0
+        commandNanoseconds = 0
+        keyspace.statistics = KeyspaceStatistics()
+    }
+
+    func dropHistogram(_ id: Int) {
+        guard let histogram = histograms[id] else { return }
+        histogram.deinitialize(count: 1)
+        histogram.deallocate()
+        histograms[id] = nil
+    }
+}

@@ -1,0 +1,46 @@
+import Encodings
+import Primitives
+
+extension Entry {
+    /// Bytes that the key and its value take, as the allocator rounds them, with the key's slots in its database's
+    /// tables. Elements of big collections are not all visited: `samples` of them stand for the rest (0: all are).
+    package func memoryBytes(samples: Int) -> Int {
+        // A slot is 8 bytes of a bucket of 64 that is filled with about four.
+        let slots = 16 * (1 + (hasExpire ? 1 : 0) + (hasFieldExpires ? 1 : 0))
+        return slots + MemoryUsage.block(base) + valueBytes(samples)
+    }
+
+    private func valueBytes(_ samples: Int) -> Int {
+        if isEmbedded || encoding == .int { return 0 }
+        switch type {
+        case .string, .module, .stream: return MemoryUsage.block(pointer)
+        case .list: return encoding == .quicklist ? Quicklist(pointer).memoryBytes : MemoryUsage.block(pointer)
+        case .set:
+            return encoding == .hashtable ? MemoryUsage.table(SetValue(self).table, samples)
+                : MemoryUsage.block(pointer)
+        case .hash:
+            guard encoding == .hashtable else { return MemoryUsage.block(pointer) }
+            let fields = HashFields(pointer)
+            return MemoryUsage.block(pointer) + MemoryUsage.table(fields.table, samples) + fields.expiringCount * 8
+        case .sortedSet:
+            guard encoding == .skiplist else { return MemoryUsage.block(pointer) }
+            return MemoryUsage.block(pointer) + MemoryUsage.table(SortedSet(pointer).table, samples)
+        }
+    }
+}
+
+private enum MemoryUsage {
+    /// A block with the word that the allocator keeps before it.
+    static func block(_ pointer: UnsafeMutableRawPointer) -> Int { Heap.usableSize(pointer) + 8 }
+
+    static func table<Element: HashElement>(_ table: HashTable<Element>, _ samples: Int) -> Int {
+        var iterator = table.makeIterator()
+        var seen = 0, bytes = 0
+        while samples == 0 || seen < samples, let element = iterator.next() {
+            bytes += block(element)
+            seen += 1
+        }
+        if seen == 0 { return table.overheadBytes }
+        return table.overheadBytes + Int(Double(bytes) / Double(seen) * Double(table.count))
+    }
+}

@@ -1,0 +1,60 @@
+import Commands
+import Engine
+import Primitives
+import RESP
+
+// MONITOR: every command that a client ran, to every client that asked for it.
+//
+//     +1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
+
+enum MonitorCommand {
+    static let all: [Command] = [
+        Command("monitor", arity: 1, [.admin, .noscript, .loading, .stale], [.admin, .slow, .dangerous],
+                group: .server, since: "1.0.0", summary: "Streams every command that the server runs.",
+                .server(monitor)),
+    ]
+
+    private static func monitor(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        let session = core.engine.current
+        if !session.isMonitor {
+            session.isMonitor = true
+            core.control.monitors.append(session)
+            core.engine.onMonitor = { [unowned(unsafe) core] in core.showMonitors($0, $1) }
+        }
+        call.reply.ok()
+    }
+}
+
+extension ServerCore {
+    fileprivate func showMonitors(_ session: Session, _ arguments: Arguments) {
+        control.monitors.removeAll { !$0.isMonitor || connections[$0.id] == nil }
+        if control.monitors.isEmpty {
+            engine.onMonitor = nil
+            return
+        }
+        let line = monitorLine(session, arguments)
+        for monitor in control.monitors where monitor !== session {
+            engine.push(to: monitor, false) { $0.simple(line.bytes) }
+        }
+    }
+
+    private func monitorLine(_ session: Session, _ arguments: Arguments) -> OwnedBytes {
+        let now = UnixMicroseconds.now().rawValue
+        let fraction = "\(now % 1_000_000)"
+        let zeros = String(repeating: "0", count: 6 - fraction.utf8.count)
+        let isUnix = connections[session.id]?.isUnix ?? false
+        let address = isUnix ? "unix:\(unixSocketPath)" : engine.addressOf(session)
+        var line = OwnedBytes(capacity: 256)
+        line.append("\(now / 1_000_000).\(zeros)\(fraction) [\(session.database) \(address)]" as String)
+        for index in 0..<arguments.count {
+            line.append(" " as StaticString)
+            let isSecret = index < 64 && engine.redactedArguments & (1 << UInt64(index)) != 0
+            if isSecret {
+                line.append("\"(redacted)\"" as StaticString)
+            } else {
+                Quoting.append(arguments[index], to: &line)
+            }
+        }
+        return line
+    }
+}

@@ -1,0 +1,77 @@
+import Engine
+import Keyspace
+import Primitives
+
+/// What control commands and INFO keep between calls.
+package final class ControlState {
+    package var identity = ServerIdentity()
+    var peakMemory = 0
+    /// Bytes in use when the server was made, before any data; and those of them that are tables and log buffer.
+    var startupMemory = 0
+    var startupTables = 0
+    var rates = Rates()
+    var loop = LoopStatistics()
+    /// Clients that get to see every command.
+    var monitors: [Session] = []
+    /// DEBUG SET-ACTIVE-EXPIRE 0, DEBUG PAUSE-CRON 1.
+    package var activeExpireIsOff = false
+    package var cronIsPaused = false
+
+    init() {}
+
+    func notePeak(_ used: Int) { peakMemory = max(peakMemory, used) }
+}
+
+extension ServerCore {
+    /// Once, when the server is made.
+    func startObserving() {
+        engine.addressOf = { [unowned(unsafe) self] session in connections[session.id]?.address ?? "" }
+        traffic.pointee.lastClockReading = engine.lastClockReading
+        engine.onKeyEvent = { [unowned(unsafe) engine] event in engine.notify(event) }
+        copyObservationSettings()
+        configuration.onChange("slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold",
+                               "latency-tracking") { core throws(ConfigurationError) in
+            core.copyObservationSettings()
+        }
+        let facts = MemoryFacts(self)
+        control.startupTables = facts.tables + facts.logBuffer
+        control.startupMemory = facts.used
+        loop.schedule(everyMilliseconds: 100) { [unowned(unsafe) self] in sampleRates() }
+    }
+
+    private func copyObservationSettings() {
+        let slow = configuration.slowlogLogSlowerThan
+        engine.timing.slowThreshold = slow < 0 ? nil : UInt64(slow).multipliedReportingOverflow(by: 1000).partialValue
+        engine.timing.keepsHistograms = configuration.latencyTracking
+        engine.slowLog.maximumLength = configuration.slowlogMaxLen
+        engine.latencyMonitor.threshold = Int64(configuration.latencyMonitorThreshold)
+        engine.timingChanged()
+    }
+
+    private func sampleRates() {
+        let now = MonotonicNanoseconds.now().rawValue
+        control.notePeak(Heap.usedBytes)
+        control.rates.commands.sample(engine.commandsProcessed, at: now)
+        control.rates.input.sample(statistics.inputBytes, at: now)
+        control.rates.output.sample(statistics.outputBytes, at: now)
+        control.rates.cycles.sample(control.loop.cycles, at: now)
+        control.rates.cycleNanoseconds.sample(control.loop.nanoseconds, at: now)
+    }
+
+    // MARK: The event loop's rounds
+
+    func noteRoundBegin() {
+        control.loop.began = MonotonicNanoseconds.now().rawValue
+        control.loop.commandsAtBegin = engine.commandsProcessed
+        engine.lastClockReading.pointee = 0
+    }
+
+    func noteRoundEnd() {
+        let elapsed = Int(MonotonicNanoseconds.now().rawValue - control.loop.began)
+        control.loop.cycles += 1
+        control.loop.nanoseconds += elapsed
+        control.loop.longest = max(control.loop.longest, elapsed)
+        control.loop.mostCommands = max(control.loop.mostCommands,
+                                        engine.commandsProcessed - control.loop.commandsAtBegin)
+    }
+}

@@ -1,0 +1,133 @@
+import Engine
+import Keyspace
+import Primitives
+
+extension InfoReport {
+    static func stats(_ core: ServerCore, _ writer: inout InfoWriter) {
+        let engine = core.engine, rates = core.control.rates, counts = core.statistics
+        writer.section("Stats")
+        writer.field("total_connections_received", counts.connectionsReceived)
+        writer.field("total_commands_processed", engine.commandsProcessed)
+        writer.field("instantaneous_ops_per_sec", Int(rates.commands.perSecond.rounded()))
+        writer.field("total_net_input_bytes", counts.inputBytes)
+        writer.field("total_net_output_bytes", counts.outputBytes)
+        writer.field("total_net_repl_input_bytes", 0)
+        writer.field("total_net_repl_output_bytes", 0)
+        writer.field("instantaneous_input_kbps", ratio: rates.input.perSecond / 1024)
+        writer.field("instantaneous_output_kbps", ratio: rates.output.perSecond / 1024)
+        writer.field("instantaneous_input_repl_kbps", ratio: 0)
+        writer.field("instantaneous_output_repl_kbps", ratio: 0)
+        writer.field("rejected_connections", counts.connectionsRejected)
+        writer.field("sync_full", 0)
+        writer.field("sync_partial_ok", 0)
+        writer.field("sync_partial_err", 0)
+        keys(core, &writer)
+        writer.field("pubsub_channels", engine.subscribers[SubscriptionKind.channel.rawValue].count)
+        writer.field("pubsub_patterns", engine.subscribers[SubscriptionKind.pattern.rawValue].count)
+        writer.field("pubsubshard_channels", engine.subscribers[SubscriptionKind.shardChannel.rawValue].count)
+        forks(core, &writer)
+        writer.field("migrate_cached_sockets", 0)
+        writer.field("slave_expires_tracked_keys", 0)
+        for name in ["active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
+                     "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time",
+                     "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes",
+                     "unexpected_error_replies"] {
+            writer.field(named: name, "0")
+        }
+        writer.field("total_error_replies", engine.errorReplies)
+        writer.field("dump_payload_sanitizations", 0)
+        writer.field("total_reads_processed", counts.reads)
+        writer.field("total_writes_processed", counts.writes)
+        writer.field("io_threaded_reads_processed", 0)
+        writer.field("io_threaded_writes_processed", 0)
+        writer.field("client_query_buffer_limit_disconnections", counts.queryLimitDisconnections)
+        writer.field("client_output_buffer_limit_disconnections", counts.outputLimitDisconnections)
+        writer.field("reply_buffer_shrinks", 0)
+        writer.field("reply_buffer_expands", 0)
+        cycles(core, &writer)
+        writer.field("acl_access_denied_auth", counts.deniedAuthentications)
+        writer.field("acl_access_denied_cmd", 0)
+        writer.field("acl_access_denied_key", 0)
+        writer.field("acl_access_denied_channel", 0)
+    }
+
+    private static func keys(_ core: ServerCore, _ writer: inout InfoWriter) {
+        let counts = core.engine.keyspace.statistics
+        writer.field("expired_subkeys", counts.expiredFields)
+        writer.field("expired_keys", counts.expiredKeys)
+        writer.field("expired_stale_perc", ratio: 0)
+        writer.field("expired_time_cap_reached_count", 0)
+        writer.field("expire_cycle_cpu_milliseconds", 0)
+        writer.field("evicted_keys", counts.evictedKeys)
+        writer.field("evicted_clients", 0)
+        writer.field("evicted_scripts", 0)
+        writer.field("total_eviction_exceeded_time", 0)
+        writer.field("current_eviction_exceeded_time", 0)
+        writer.field("keyspace_hits", counts.hits)
+        writer.field("keyspace_misses", counts.misses)
+    }
+
+    private static func cycles(_ core: ServerCore, _ writer: inout InfoWriter) {
+        let loop = core.control.loop, rates = core.control.rates
+        writer.field("eventloop_cycles", loop.cycles)
+        writer.field("eventloop_duration_sum", loop.nanoseconds / 1000)
+        writer.field("eventloop_duration_cmd_sum", Int(core.engine.commandNanoseconds / 1000))
+        writer.field("instantaneous_eventloop_cycles_per_sec", Int(rates.cycles.perSecond.rounded()))
+        let cycles = rates.cycles.perSecond
+        let mean = cycles == 0 ? 0 : rates.cycleNanoseconds.perSecond / cycles / 1000
+        writer.field("instantaneous_eventloop_duration_usec", Int(mean.rounded()))
+    }
+
+    // MARK: By command, by error
+
+    static func commandStatistics(_ core: ServerCore, _ writer: inout InfoWriter) {
+        writer.section("Commandstats")
+        let table = core.engine.table
+        for id in 0..<table.count {
+            let cell = core.engine.statistics[id]
+            if cell.calls == 0 && cell.rejected == 0 && cell.failed == 0 { continue }
+            let microseconds = cell.nanoseconds / 1000
+            let mean = cell.calls == 0 ? 0 : Double(cell.nanoseconds) / 1000 / Double(cell.calls)
+            writer.field(named: "cmdstat_\(table.rows[id].fullName)",
+                         "calls=\(cell.calls),usec=\(microseconds),usec_per_call=\(InfoWriter.fixed(mean, 2)),"
+                         + "rejected_calls=\(cell.rejected),failed_calls=\(cell.failed)")
+        }
+    }
+
+    static func errorStatistics(_ core: ServerCore, _ writer: inout InfoWriter) {
+        writer.section("Errorstats")
+        for (name, count) in core.engine.errorCounts.sorted(by: { $0.key < $1.key }) {
+            writer.field(named: "errorstat_\(name)", "count=\(count)")
+        }
+    }
+
+    static func latencyStatistics(_ core: ServerCore, _ writer: inout InfoWriter) {
+        writer.section("Latencystats")
+        let table = core.engine.table
+        let percents = core.configuration.latencyTrackingInfoPercentiles
+        for id in 0..<table.count {
+            guard let histogram = core.engine.histograms[id] else { continue }
+            let values = percents.map { percent in
+                let name = percent == percent.rounded() ? "\(Int(percent))" : "\(percent)"
+                return "p\(name)=\(InfoWriter.fixed(Double(histogram.pointee.percentile(percent)) / 1000, 3))"
+            }
+            writer.field(named: "latency_percentiles_usec_\(table.rows[id].fullName)", values.joined(separator: ","))
+        }
+    }
+
+    static func debug(_ core: ServerCore, _ writer: inout InfoWriter) {
+        writer.section("Debug")
+        writer.field("eventloop_duration_max", core.control.loop.longest / 1000)
+        writer.field("eventloop_cmd_per_cycle_max", core.control.loop.mostCommands)
+    }
+}
+
+extension ServerCore {
+    /// What INFO counts on the server's side begins again at 0.
+    func resetOwnStatistics() {
+        statistics = ServerStatistics()
+        control.rates.reset()
+        control.loop = LoopStatistics()
+        control.peakMemory = Heap.usedBytes
+    }
+}
