@@ -16,8 +16,9 @@ extension ServerCore {
         }
     }
 
-    private func scheduleCron() {
+    func scheduleCron() {
         cronTimer?.cancel()
+        if control.cronIsPaused { return }
         engine.expireCycle.effort = configuration.activeExpireEffort - 1
         lifecycle.adjustFrequency()
         let interval = max(1000 / cronRate, 1)

@@ -134,16 +134,8 @@ package enum ConfigCommands {
 extension ServerCore {
     /// Zeroes the counters of INFO stats, commandstats and errorstats, and whatever else was registered for it.
     package func resetStatistics() {
-        statistics = ServerStatistics()
-        engine.keyspace.statistics = KeyspaceStatistics()
-        for id in 0..<engine.table.count {
-            engine.statistics[id].calls = 0
-            engine.statistics[id].nanoseconds = 0
-            engine.statistics[id].rejected = 0
-            engine.statistics[id].failed = 0
-        }
-        engine.errorCounts.removeAll()
-        engine.commandsProcessed = 0
+        engine.resetStatistics()
+        resetOwnStatistics()
         for reset in lifecycle.statisticsResets { reset() }
     }
 

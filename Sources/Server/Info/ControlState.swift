@@ -13,8 +13,7 @@ package final class ControlState {
     var loop = LoopStatistics()
     /// Clients that get to see every command.
     var monitors: [Session] = []
-    /// DEBUG SET-ACTIVE-EXPIRE 0, DEBUG PAUSE-CRON 1.
-    package var activeExpireIsOff = false
+    /// DEBUG PAUSE-CRON 1.
     package var cronIsPaused = false
 
     init() {}
@@ -56,6 +55,11 @@ extension ServerCore {
         control.rates.output.sample(statistics.outputBytes, at: now)
         control.rates.cycles.sample(control.loop.cycles, at: now)
         control.rates.cycleNanoseconds.sample(control.loop.nanoseconds, at: now)
+    }
+
+    func pauseCron(_ pauses: Bool) {
+        control.cronIsPaused = pauses
+        if pauses { cronTimer?.cancel() } else { scheduleCron() }
     }
 
     // MARK: The event loop's rounds

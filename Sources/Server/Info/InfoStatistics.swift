@@ -55,9 +55,10 @@ extension InfoReport {
         let counts = core.engine.keyspace.statistics
         writer.field("expired_subkeys", counts.expiredFields)
         writer.field("expired_keys", counts.expiredKeys)
-        writer.field("expired_stale_perc", ratio: 0)
-        writer.field("expired_time_cap_reached_count", 0)
-        writer.field("expire_cycle_cpu_milliseconds", 0)
+        let cycle = core.engine.expireCycle
+        writer.field("expired_stale_perc", ratio: cycle.staleShare * 100)
+        writer.field("expired_time_cap_reached_count", cycle.timeCapReached)
+        writer.field("expire_cycle_cpu_milliseconds", Int(cycle.nanosecondsSpent / 1_000_000))
         writer.field("evicted_keys", counts.evictedKeys)
         writer.field("evicted_clients", 0)
         writer.field("evicted_scripts", 0)

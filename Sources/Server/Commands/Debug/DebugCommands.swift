@@ -114,12 +114,12 @@ enum DebugCommands {
     }
 
     static func setActiveExpire(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        core.control.activeExpireIsOff = Decimal.parseInt64(call[2]) == 0
+        core.engine.expireCycle.isEnabled = Decimal.parseInt64(call[2]) != 0
         call.reply.ok()
     }
 
     static func pauseCron(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        core.control.cronIsPaused = (Decimal.parseInt64(call[2]) ?? 0) != 0
+        core.pauseCron((Decimal.parseInt64(call[2]) ?? 0) != 0)
         call.reply.ok()
     }
 
@@ -168,20 +168,11 @@ enum DebugCommands {
 extension ServerCore {
     /// Refuses a protected command unless its option lets this client have it.
     func allow(_ command: String, by policy: AccessPolicy, option: String) throws(CommandError) {
-        switch policy {
-        case .yes: return
-        case .local: if isLocal(engine.current) { return }
-        case .no: break
-        }
+        if allows(policy, engine.current) { return }
         throw .message("""
             ERR \(command) command not allowed. If the \(option) option is set to "local", you can run it from a \
             local connection, otherwise you need to set this option in the configuration file, and then restart \
             the server.
             """)
-    }
-
-    private func isLocal(_ session: Session) -> Bool {
-        guard let connection = connections[session.id] else { return true }
-        return connection.isUnix || connection.address.hasPrefix("127.") || connection.address.hasPrefix("[::1]")
     }
 }
