@@ -49,7 +49,10 @@ enum LogReplay {
             let end = try run.load(path, in: fileSystem, isFirst: index == 0)
             if let failure = end.error(path) {
                 let isLast = sizes[(index + 1)...].allSatisfy { $0 == 0 }
-                guard end.kind == .torn, isLast, core.configuration.aofLoadTruncated else { throw failure }
+                guard end.kind == .torn, isLast, core.configuration.aofLoadTruncated else {
+                    advise(core, entry.name, end, isLast: isLast, directory.manifestPath)
+                    throw failure
+                }
                 torn = (path, end)
             }
             core.persistence.loading?.finishedBytes += sizes[index]
@@ -65,16 +68,30 @@ enum LogReplay {
         return run.result
     }
 
+    /// Ends the file behind its last whole unit; what was there is kept beside it.
     private static func cut(_ path: String, _ end: AOFEnd, _ core: ServerCore,
                             _ fileSystem: any FileSystem) throws(StorageError) {
         let name = FilePath.name(path)
         core.log.write(.warning, "!!! Warning: short read while loading the AOF file \(name)!!! \(end.reason)")
         core.log.write(.warning, "!!! Truncating the AOF \(name) at offset \(end.keep) !!!")
-        let file = try fileSystem.open(path, .append)
-        defer { fileSystem.close(file) }
-        try fileSystem.truncate(file, to: end.keep)
-        try fileSystem.sync(file)
+        let kept = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now())
+        core.log.write(.warning, "What was cut off the AOF \(name) is kept in \(kept)")
         core.log.write(.warning, "AOF \(name) loaded anyway because aof-load-truncated is enabled")
+    }
+
+    /// Logs what an operator can do about a file that is not loaded.
+    private static func advise(_ core: ServerCore, _ name: String, _ end: AOFEnd, isLast: Bool, _ manifest: String) {
+        let repair = "make a backup of your AOF files, then use swift-redis-check-aof --fix \(manifest)"
+        if end.kind == .corrupt {
+            core.log.write(.warning, "Bad file format reading the append only file \(name): \(repair)")
+        } else if isLast {
+            core.log.write(.warning, "Unexpected end of file reading the append only file \(name). You can: 1) "
+                           + "\(repair). 2) Alternatively you can set the 'aof-load-truncated' configuration option "
+                           + "to yes and restart the server.")
+        } else {
+            core.log.write(.warning, "Unexpected end of file reading the append only file \(name)")
+            core.log.write(.warning, "Fatal error: the truncated file is not the last file")
+        }
     }
 
     /// Replay is no traffic: what INFO counts stays as it was.
@@ -142,6 +159,7 @@ private struct ReplayRun {
         options.verifiesChecksum = core.configuration.rdbchecksum
         options.fileBytes = reader.source.size
         options.progressInterval = Recovery.progressInterval(core)
+        core.log.write(.notice, "Reading RDB base file on AOF loading...")
         let input = reader.beginPreamble()
         let core = core
         var loaded = try RDBLoader.load(input, into: &Recovery.keyspace(core).pointee, options: options) {
@@ -170,6 +188,8 @@ private struct ReplayRun {
         }
         guard let id = engine.lookUp(arguments) else {
             let name = String(decoding: arguments[0].prefix(128), as: UTF8.self)
+            core.log.write(.warning,
+                           "Unknown command '\(name)' reading the append only file \(FilePath.name(path))")
             throw StorageError(.load, path, at: reader.offset, .unsupported("Unknown command '\(name)'"))
         }
         let arity = engine.table.commands[id].arity
