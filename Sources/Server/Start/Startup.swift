@@ -68,9 +68,7 @@ package struct Startup {
 
     /// What can't be done with these settings is refused here, rather than ignored.
     private func checkSettings() {
-        if let port = Int(configuration.value(of: "tls-port") ?? "0"), port != 0 {
-            refuse("tls-port: this server does not speak TLS")
-        }
+        for (isAsked, reason) in missing where isAsked { refuse(reason) }
         if let module = configuration.modules.first {
             log.write(.warning, "Can't load module from \(module[0]): server aborting")
             exit(1)
@@ -84,6 +82,16 @@ package struct Startup {
             exit(1)
         }
     }
+
+    /// Whoever builds one of these removes its line.
+    private var missing: [(isAsked: Bool, reason: String)] { [
+        (configuration.value(of: "tls-port") != "0", "tls-port: this server does not speak TLS"),
+        (!configuration.renamedCommands.isEmpty, "rename-command: this server does not rename commands"),
+        (!configuration.users.isEmpty, "user: this server has no access control lists"),
+        (!configuration.aclfile.isEmpty, "aclfile: this server has no access control lists"),
+        (configuration.clusterEnabled, "cluster-enabled: this server does not form clusters"),
+        (configuration.replicaof != nil, "replicaof: this server does not replicate"),
+    ] }
 
     private func refuse(_ reason: String) -> Never {
         FileHandleText.write("\n*** FATAL CONFIG FILE ERROR (Redis \(ServerVersion.redis)) ***\n\(reason)\n",
