@@ -81,7 +81,7 @@ package enum Garbage {
         case .set: return entry.encoding == .hashtable ? SetValue(entry).count : 1
         case .sortedSet: return entry.encoding == .skiplist ? SortedSetValue(entry).count : 1
         case .hash: return entry.encoding == .hashtable ? HashValue(entry).count : 1
-        case .stream: return worthwhileParts + 1
+        case .stream: return StreamValue(entry).partCount
         }
     }
 }

@@ -96,6 +96,15 @@ package struct StreamValue {
         return id
     }
 
+    /// About how many allocations freeing the stream means.
+    var partCount: Int {
+        var total = 1 + nodeCount
+        for index in 0..<groups.count {
+            total += 1 + groups[index].pointee.pending.count + groups[index].pointee.consumers.count
+        }
+        return total
+    }
+
     /// Bytes of all that the value owns, as the allocator rounds them.
     package var allocatedBytes: Int {
         var total = Heap.usableSize(fields) + nodes.allocatedBytes

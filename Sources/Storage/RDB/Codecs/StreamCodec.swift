@@ -23,13 +23,13 @@ package enum StreamCodec {
     // MARK: Out
 
     /// The type that a version of the format has for streams.
-    package static func type(for version: RDBVersion) -> RDBType {
+    package static func type(_ version: RDBVersion) -> RDBType {
         version >= .redis7_2 ? .streamListpacks3 : version >= .redis7_0 ? .streamListpacks2 : .streamListpacks
     }
 
     /// Writes a stream's value, without type and key. Raw memory only.
-    package static func encode(_ stream: StreamValue, _ version: RDBVersion, into output: inout RDBOutput) {
-        let type = type(for: version)
+    package static func encode(_ stream: StreamValue, _ output: inout RDBOutput, _ version: RDBVersion) {
+        let type = type(version)
         output.put(length: stream.nodeCount)
         stream.forEachNode { id, pack in
             output.put(length: StreamID.byteCount)

@@ -46,7 +46,7 @@ extension RDBOutput {
         case .set: SetCodec.type(SetValue(entry), version)
         case .sortedSet: SortedSetCodec.type(SortedSetValue(entry), version)
         case .hash: HashCodec.type(HashValue(entry), version)
-        case .stream: StreamCodec.type(for: version)
+        case .stream: StreamCodec.type(version)
         case .module: .module2
         }
     }
@@ -60,7 +60,7 @@ extension RDBOutput {
         case .set: SetCodec.encode(SetValue(entry), type, &self)
         case .sortedSet: SortedSetCodec.encode(SortedSetValue(entry), &self, version)
         case .hash: HashCodec.encode(HashValue(entry), type, &self)
-        case .stream: StreamCodec.encode(StreamValue(entry), version, into: &self)
+        case .stream: StreamCodec.encode(StreamValue(entry), &self, version)
         case .module: put(ModuleValue(entry).bytes)
         }
     }
