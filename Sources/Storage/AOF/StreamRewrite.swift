@@ -13,31 +13,31 @@ package enum StreamRewrite {
     /// Writes the commands for a stream at `key`, in RESP.
     package static func write(key: Bytes, _ stream: StreamValue, into output: inout RDBOutput) {
         var record = OwnedBytes(capacity: 256)
-        if stream.count == 0 {
-            writePlaceholder(key, stream, &record)
-        } else {
-            stream.forEachEntry { entry in
-                record.truncate(to: 0)
-                RequestEncoder.begin(argumentCount: 3 + entry.fieldCount * 2, into: &record)
-                RequestEncoder.argument("XADD", into: &record)
-                RequestEncoder.argument(key, into: &record)
-                RequestEncoder.argument(entry.id, into: &record)
-                entry.forEachField { field, value in
-                    RequestEncoder.argument(field, into: &record)
-                    RequestEncoder.argument(value, into: &record)
-                }
-                output.put(record.bytes)
-                return true
-            }
-            record.truncate(to: 0)
+        if stream.count == 0 { writePlaceholder(key, stream, &record) }
+        stream.forEachEntry { entry in
+            writeEntry(key, entry, &record)
+            pass(&record, to: &output)
+            return true
         }
         writeState(key, stream, &record)
-        for index in 0..<stream.groups.count {
-            writeGroup(key, stream, stream.groups[index], &record)
-            output.put(record.bytes)
-            record.truncate(to: 0)
-        }
+        for index in 0..<stream.groups.count { writeGroup(key, stream, stream.groups[index], &record, &output) }
+        pass(&record, to: &output)
+    }
+
+    private static func pass(_ record: inout OwnedBytes, to output: inout RDBOutput) {
         output.put(record.bytes)
+        record.truncate(to: 0)
+    }
+
+    private static func writeEntry(_ key: Bytes, _ entry: StreamEntry, _ record: inout OwnedBytes) {
+        RequestEncoder.begin(argumentCount: 3 + entry.fieldCount * 2, into: &record)
+        RequestEncoder.argument("XADD", into: &record)
+        RequestEncoder.argument(key, into: &record)
+        RequestEncoder.argument(entry.id, into: &record)
+        entry.forEachField { field, value in
+            RequestEncoder.argument(field, into: &record)
+            RequestEncoder.argument(value, into: &record)
+        }
     }
 
     /// An empty stream: one entry that is trimmed at once.
@@ -65,7 +65,7 @@ package enum StreamRewrite {
     }
 
     private static func writeGroup(_ key: Bytes, _ stream: StreamValue, _ group: GroupHandle,
-                                   _ record: inout OwnedBytes) {
+                                   _ record: inout OwnedBytes, _ output: inout RDBOutput) {
         RequestEncoder.begin(argumentCount: 7, into: &record)
         RequestEncoder.argument("XGROUP", into: &record)
         RequestEncoder.argument("CREATE", into: &record)
@@ -85,6 +85,7 @@ package enum StreamRewrite {
             var place = consumer.pointee.pending.first
             while let at = place {
                 if stream.find(at.id) != nil { writeClaim(key, group, at.id, at.pendingEntry.pointee, &record) }
+                pass(&record, to: &output)
                 place = consumer.pointee.pending.next(at)
             }
         }

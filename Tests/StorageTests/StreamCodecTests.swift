@@ -1,0 +1,113 @@
+import Encodings
+import Keyspace
+import Primitives
+import Testing
+@testable import Storage
+
+@Suite struct StreamCodecTests {
+    /// A stream with several nodes, deleted entries, groups, consumers, pending entries of both.
+    private func makeStream() -> Value {
+        var thresholds = Thresholds()
+        thresholds.streamNodeMaxEntries = 5
+        let stream = StreamValue.create()
+        for number in 1...23 as ClosedRange<UInt64> {
+            let texts: [StaticString] = number % 4 == 0 ? ["other", "12345", "x", "-7"] : ["field", "value"]
+            let pairs = texts.map(\.bytes)
+            pairs.withUnsafeBufferPointer { stream.append(StreamID(number * 1000, number % 3), $0, thresholds) }
+        }
+        _ = stream.delete(StreamID(3000, 0))
+        _ = stream.delete(StreamID(9000, 0))
+        for name in ["alpha", "beta"] as [StaticString] {
+            guard let group = stream.addGroup(name.bytes, lastID: StreamID(8000, 2), entriesRead: name.bytes.count == 4
+                ? nil : 7) else { continue }
+            for consumer in ["c1", "c2", "c3"] as [StaticString] {
+                let consumer = group.addConsumer(consumer.bytes, seenTime: 1_700_000_000_000, activeTime: -1)
+                let first = UInt64(consumer.pointee.name.bytes[1] - 48)
+                for number in stride(from: first, to: 8, by: 3) {
+                    group.assign(StreamID(number * 1000, number % 3), to: consumer, deliveryTime: 1_700_000_000_500,
+                                 deliveryCount: number)
+                }
+            }
+        }
+        return stream.makeValue()
+    }
+
+    private func encoded(_ value: borrowing Value, _ version: RDBVersion) -> [UInt8] {
+        var output = RDBOutput(compresses: true)
+        StreamCodec.encode(StreamValue(value), &output, version)
+        return Array(output.bytes)
+    }
+
+    @Test(arguments: [9, 10, 11, 12])
+    func whatIsWrittenIsReadBackTheSame(number: Int) throws {
+        let version = RDBVersion(number)
+        let value = makeStream()
+        let bytes = encoded(value, version)
+        try bytes.withUnsafeBytes { raw throws -> Void in
+            var input = RDBInput(raw)
+            let copy = try StreamCodec.decode(StreamCodec.type(version), &input)
+            #expect(input.offset == bytes.count)
+            let stream = StreamValue(copy)
+            #expect(stream.isConsistent() && stream.count == 21)
+            #expect(stream.groups.count == 2 && stream.groups[0].pointee.consumers.count == 3)
+            #expect(encoded(copy, version) == bytes)
+        }
+    }
+
+    @Test func damagedBytesAreRefusedOrMakeAValidStream() {
+        let seed: UInt64 = 77
+        var random = RandomSource(seed: seed)
+        let value = makeStream()
+        for number in [9, 10, 12] {
+            let version = RDBVersion(number)
+            let whole = encoded(value, version)
+            for round in 0..<3000 {
+                var bytes = whole
+                for _ in 0...random.next(below: 3) {
+                    bytes[random.next(below: bytes.count)] = UInt8(truncatingIfNeeded: random.next())
+                }
+                if random.next(below: 4) == 0 { bytes.removeLast(random.next(below: bytes.count)) }
+                bytes.withUnsafeBytes { raw in
+                    var input = RDBInput(raw)
+                    do throws(StorageError) {
+                        let value = try StreamCodec.decode(StreamCodec.type(version), &input)
+                        #expect(StreamValue(value).isConsistent(), "seed \(seed) version \(number) round \(round)")
+                        let copy = StreamValue(value).copy().makeValue()
+                        #expect(encoded(copy, version) == encoded(value, version), "seed \(seed) round \(round)")
+                    } catch {}
+                }
+            }
+        }
+    }
+
+    @Test func damageLeaksNothing() {
+        let whole = encoded(makeStream(), .redis7_4)
+        let before = Heap.usedBytes
+        for count in 0..<whole.count {
+            whole.withUnsafeBytes { raw in
+                var input = RDBInput(Bytes(rebasing: raw[..<count]))
+                do throws(StorageError) {
+                    _ = try StreamCodec.decode(.streamListpacks3, &input)
+                    Issue.record("\(count) bytes were enough")
+                } catch {
+                    #expect(error.isTruncated)
+                }
+            }
+        }
+        #expect(Heap.usedBytes <= before + 4096)
+    }
+
+    @Test func pendingEntryWithoutConsumerIsRefused() throws {
+        let stream = StreamValue.create()
+        let value = stream.makeValue()
+        _ = stream.addGroup(("g" as StaticString).bytes, lastID: .minimum, entriesRead: 0)
+        var bytes = encoded(value, .redis7_4)
+        // … pending 0, consumers 0
+        bytes.removeLast(2)
+        bytes += [1] + [UInt8](repeating: 7, count: 16) + [UInt8](repeating: 0, count: 8) + [1, 0]
+        bytes.withUnsafeBytes { raw in
+            var input = RDBInput(raw)
+            #expect(throws: StorageError.self) { _ = try StreamCodec.decode(.streamListpacks3, &input) }
+        }
+    }
+}
