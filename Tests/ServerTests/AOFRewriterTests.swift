@@ -25,15 +25,23 @@ struct LoneEngine {
     /// The reply, as it goes out.
     @discardableResult
     func run(_ line: String) -> String {
+        run(line, as: session)
+        return output
+    }
+
+    /// Runs a command of another client.
+    func run(_ line: String, as session: Session) {
         var text = line + "\r\n"
-        return text.withUTF8 { bytes in
+        text.withUTF8 { bytes in
             var parser = RequestParser(limits: RequestLimits())
-            guard case .complete = parser.parse(Bytes(bytes)) else { return "no command" }
+            guard case .complete = parser.parse(Bytes(bytes)) else { Issue.record("no command"); return }
             session.output.pointee.truncate(to: 0)
             engine.execute(session, parser.arguments, raw: nil)
-            return String(decoding: session.output.pointee.bytes, as: UTF8.self)
         }
     }
+
+    /// What the client was last told.
+    var output: String { String(decoding: session.output.pointee.bytes, as: UTF8.self) }
 
     var digest: SHA1.Digest { KeyspaceDigest.whole(engine.keyspace) }
 
