@@ -87,12 +87,7 @@ package struct AOFRewriter: ~Copyable {
         case .set: putSet(entry)
         case .sortedSet: putSortedSet(entry)
         case .hash: putHash(entry)
-<<<<<<< HEAD
         case .stream: output.withSink { StreamRewrite.write(key: entry.key, StreamValue(entry), into: &$0) }
-=======
-        case .stream:
-            output.withSink { StreamRewrite.write(key: entry.key, StreamValue(entry), into: &$0) }
->>>>>>> 02ee902 (Streams: tests of the tree, the entries and the codec against models and damage; differences of 7.2 and 7.4 named)
         case .module: putPayload(entry)
         }
         guard let expire = entry.expire else { return }
