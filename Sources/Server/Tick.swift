@@ -61,6 +61,7 @@ extension ServerCore {
             connection.isGated = connection.flush(acknowledged)
             if connection.isGated { gatedConnections.append(connection) }
         }
+        engine.retryKeylessWaiters()
     }
 
     /// Runs `body` on the engine's thread, between two commands. From any thread.

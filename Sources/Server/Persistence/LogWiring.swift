@@ -65,12 +65,14 @@ extension Persistence {
         engine.acknowledged = log.acknowledgedOffset
         engine.logDatabase = -1
         engine.isLogging = true
+        engine.durableOffset = { [unowned log] in log.durableOffset }
         engine.keyspace.stamps.setEnabled(true, at: log.acknowledgedOffset)
     }
 
     func stopLogging() {
         let engine = core.engine
         engine.isLogging = false
+        engine.durableOffset = { nil }
         engine.state.writeRefusal = nil
         lastWriteSucceeded = true
         engine.pendingLogStart = engine.logEnd
