@@ -64,7 +64,7 @@ extension InfoReport {
 
 extension ServerCore {
     /// Objects set aside for the background thread, not freed yet.
-    var lazyFreePending: Int { engine.keyspace.garbage.count / 16 }
+    var lazyFreePending: Int { background.pendingObjects + engine.keyspace.garbage.count / 16 }
     /// Objects that the background thread freed.
-    var lazyFreed: Int { 0 }
+    var lazyFreed: Int { background.freedObjects }
 }

@@ -1,0 +1,47 @@
+import Commands
+import Engine
+import Primitives
+import Testing
+@testable import Server
+
+@Suite struct CommandDeclarationTests {
+    private var commands: [Command] {
+        AllCommands.families.joined().flatMap { [$0] + $0.subcommands }
+    }
+
+    @Test func everyKeySpecKeepsToTheNotation() {
+        for command in commands where command.keys.utf8CodeUnitCount > 0 {
+            let written = "\(command.keys)".split(separator: ";").count
+            #expect(KeySpec.parse(command.keys).count == written, "\(command.name): \(command.keys)")
+        }
+    }
+
+    @Test func everyArgumentSchemaKeepsToTheNotation() {
+        for command in commands {
+            #expect(ArgumentSchema.parse(command.arguments) != nil, "\(command.name): \(command.arguments)")
+        }
+    }
+
+    @Test func namesAreUnique() {
+        var seen: Set<String> = []
+        for command in AllCommands.families.joined() {
+            #expect(seen.insert("\(command.name)").inserted, "\(command.name) is declared twice")
+        }
+    }
+
+    @Test func passwordsAreHashedAsSHA256() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        #expect(SHA256.hex([]) == empty)
+        #expect(SHA256.hex(Array("abc".utf8)) == abc)
+    }
+
+    @Test func percentilesAreWithinOnePercentOfTheTruth() {
+        var histogram = LatencyHistogram()
+        for value in 1...10_000 as ClosedRange<UInt64> { histogram.record(value * 100) }
+        let median = Double(histogram.percentile(50)), high = Double(histogram.percentile(99))
+        #expect(abs(median - 500_000) / 500_000 < 0.01)
+        #expect(abs(high - 990_000) / 990_000 < 0.01)
+        #expect(histogram.cumulative().last?.count == 10_000)
+    }
+}
