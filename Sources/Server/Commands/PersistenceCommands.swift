@@ -76,4 +76,30 @@ package enum PersistenceCommands {
     static func lastSave(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         call.reply.integer(core.persistence.lastSave)
     }
+
+    // MARK: DEBUG
+
+    /// DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]
+    static func debugReload(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        var options = ReloadOptions()
+        for index in 2..<call.count {
+            if call.isWord(index, "NOSAVE") {
+                options.saves = false
+            } else if call.isWord(index, "NOFLUSH") {
+                options.flushes = false
+            } else if call.isWord(index, "MERGE") {
+                options.merges = true
+            } else {
+                throw .text("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
+            }
+        }
+        try core.persistence.reload(options)
+        call.reply.ok()
+    }
+
+    /// DEBUG LOADAOF
+    static func debugLoadLog(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        try core.persistence.reloadLog()
+        call.reply.ok()
+    }
 }

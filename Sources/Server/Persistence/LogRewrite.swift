@@ -25,8 +25,8 @@ import Glibc
 // that no name that it may hold is given to another file.
 //
 // Turning the log on while the server runs: the increment of 1 is not persisted by itself (2 falls away): the manifest
-// on the disk, if there is one, is that of an earlier life until 6 replaces it whole. Until then a start finds
-// what it would have found without the log.
+// on the disk, if there is one, is that of an earlier life until 6 replaces it whole; if there is none, a marker says
+// so (Recovery.swift). Until then a start finds what it would have found without the log.
 //
 // Healing a poisoned log: likewise 1, then the fork, 4 to 6, and only then the log takes the new file
 // (AppendLog.replaceFile): the old increment can't be trusted, so the manifest may name the new one only together with
@@ -80,7 +80,11 @@ extension Persistence {
         disk.run { () throws(StorageError) -> PreparedFiles in
             try directory.create()
             var next = known
-            if !isKnown { next = try directory.load() ?? AOFManifest(filename: directory.filename) }
+            if !isKnown {
+                let found = try directory.load()
+                if found == nil { try Recovery.mark(directory) }
+                next = found ?? AOFManifest(filename: directory.filename)
+            }
             guard needsIncrement else { return PreparedFiles(manifest: next) }
             let entry = next.addIncrement()
             let file = try directory.createFile(entry)
@@ -211,6 +215,7 @@ extension Persistence {
         disk.run { () throws(StorageError) -> Int in
             try directory.adopt(done.temporary, as: entry)
             try directory.persist(renamed)
+            Recovery.unmark(directory)
             return try directory.fileSystem.status(directory.path(entry))?.size ?? 0
         } then: { [self] result in
             switch result {

@@ -63,6 +63,8 @@ package final class Persistence {
     var child: ForkedChild?
     /// The child is to be killed because somebody asked for it: its death is no failure.
     var childIsCancelled = false
+    var forkCount = 0
+    var lastForkMicroseconds = 0
 
     // MARK: Rewrites
 
@@ -187,8 +189,11 @@ package final class Persistence {
         defer { image.paths.free() }
         var keys = 0
         for index in 0..<engine.keyspace.databaseCount { keys += engine.keyspace.databases[index].keys.count }
+        let began = MonotonicNanoseconds.now()
         child = image.fork(prefix: prefix, suffix: suffix, changes: engine.changesSinceSave, keys: keys)
         guard child != nil else { return false }
+        lastForkMicroseconds = Int(MonotonicNanoseconds.now().nanoseconds(since: began) / 1000)
+        forkCount += 1
         engine.keyspace.context.pointee.avoidResize = true
         log?.suspendsSyncs = configuration.noAppendfsyncOnRewrite
         return true

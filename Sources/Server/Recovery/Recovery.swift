@@ -150,9 +150,7 @@ enum Recovery {
         let directory = persistence.directory, fileSystem = directory.fileSystem
         if isFirstStart {
             try directory.create()
-            let marker = try fileSystem.open(directory.path(markerName(directory)), .createOrEmpty)
-            fileSystem.close(marker)
-            try fileSystem.syncDirectory(directory.path)
+            try mark(directory)
         }
         let format = persistence.baseFormat
         let opening = persistence.manifest.openOnStart(format, needsBase: isFirstStart)
@@ -190,6 +188,21 @@ enum Recovery {
         if let failure = image.write(report: { _ in }) {
             throw StorageError(.write, directory.path(entry), errno: failure.code)
         }
+    }
+
+    /// From here until `unmark` files without a manifest are from something unfinished.
+    static func mark(_ directory: AOFDirectory) throws(StorageError) {
+        let marker = try directory.fileSystem.open(directory.path(markerName(directory)), .createOrEmpty)
+        directory.fileSystem.close(marker)
+        try directory.fileSystem.syncDirectory(directory.path)
+    }
+
+    /// There is a manifest now. A marker that stays beside it is no harm.
+    static func unmark(_ directory: AOFDirectory) {
+        let path = directory.path(markerName(directory))
+        guard (try? directory.fileSystem.status(path)) != nil else { return }
+        try? directory.fileSystem.unlink(path)
+        try? directory.fileSystem.syncDirectory(directory.path)
     }
 
     private static func markerName(_ directory: AOFDirectory) -> String { "temp-\(directory.filename).creating" }
@@ -311,8 +324,8 @@ enum Recovery {
             try fileSystem.unlink(FilePath.join(core.configuration.dir, name))
         }
         guard core.configuration.appendonly else { return }
+        unmark(persistence.directory)
         try persistence.directory.removeTemporaries()
-        try fileSystem.syncDirectory(persistence.directory.path)
     }
 
     /// The pid in `temp-<pid>.rdb` and `temp-rewriteaof-[bg-]<pid>.aof`.
