@@ -1,14 +1,10 @@
 import Primitives
 
 extension InfoReport {
-    static func persistence(_ core: ServerCore, _ writer: inout InfoWriter) {
-        writer.section("Persistence")
-        writer.field("loading", core.engine.state.isLoading)
-        writer.field("rdb_changes_since_last_save", core.engine.changesSinceSave)
-    }
+    static func persistence(_ core: ServerCore, _ writer: inout InfoWriter) { core.persistence.report(&writer) }
 
     static func forks(_ core: ServerCore, _ writer: inout InfoWriter) {
-        writer.field("latest_fork_usec", 0)
-        writer.field("total_forks", 0)
+        writer.field("latest_fork_usec", core.persistence.lastForkMicroseconds)
+        writer.field("total_forks", core.persistence.forkCount)
     }
 }

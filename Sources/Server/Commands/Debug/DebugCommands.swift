@@ -25,6 +25,8 @@ enum DebugCommands {
     static let table: [Subcommand] = [
         Subcommand(name: "help", counts: 2...2, body: help),
         Subcommand(name: "sleep", counts: 3...3, body: sleep),
+        Subcommand(name: "reload", counts: 2...5, body: PersistenceCommands.debugReload),
+        Subcommand(name: "loadaof", counts: 2...2, body: PersistenceCommands.debugLoadLog),
         Subcommand(name: "digest", counts: 2...2, body: digest),
         Subcommand(name: "digest-value", counts: 2...Int.max, body: digestValue),
         Subcommand(name: "object", counts: 3...4, body: DebugObject.object),
