@@ -84,14 +84,17 @@ final class DurableServer {
         case "+", ":": return String(line.dropFirst())
         case "$":
             guard let count = Int(line.dropFirst()), count >= 0 else { return "nil" }
-            return String(readBytes(count + 2).dropLast(2))
+            let text = readBytes(count)
+            // CR LF is one Character: it is read by itself.
+            _ = readBytes(2)
+            return text
         default: return line
         }
     }
 
     private func readLine() -> String {
         var text = ""
-        while !text.hasSuffix("\r\n") {
+        while !text.unicodeScalars.suffix(2).elementsEqual(["\r", "\n"]) {
             let next = readBytes(1)
             if next.isEmpty { return text }
             text.unicodeScalars.append(contentsOf: next.unicodeScalars)
