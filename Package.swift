@@ -8,10 +8,6 @@ let house: [SwiftSetting] = [
     .unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release)),
 ]
 
-let nio: [Target.Dependency] = [
-    .product(name: "NIOCore", package: "swift-nio"),
-    .product(name: "NIOPosix", package: "swift-nio"),
-]
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -22,7 +18,6 @@ let package = Package(
         .executable(name: "swift-redis-check-rdb", targets: ["swift-redis-check-rdb"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
     targets: [
@@ -40,7 +35,7 @@ let package = Package(
         .target(name: "Engine", dependencies: ["Commands", "Keyspace", "Encodings", "RESP", "Primitives"],
                 swiftSettings: house),
         .target(name: "Server",
-                dependencies: ["Engine", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims"] + nio,
+                dependencies: ["Engine", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims"],
                 swiftSettings: house),
 
         .executableTarget(name: "swift-redis-server", dependencies: ["Server", "Primitives"], swiftSettings: house),

@@ -15,7 +15,7 @@ final class ServerRun {
         directory = try TemporaryDirectory()
         port = Self.freePort()
         let log = directory.path("out.log")
-        FileManager.default.createFile(atPath: log, contents: nil)
+        _ = FileManager.default.createFile(atPath: log, contents: nil)
         output = try #require(FileHandle(forWritingAtPath: log))
         process.executableURL = Self.program
         process.arguments = ["--port", "\(port)", "--dir", directory.path] + arguments

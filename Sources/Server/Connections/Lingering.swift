@@ -17,6 +17,9 @@ final class Lingering: LoopSource {
         if !server.loop.watch(self, .read) { close(descriptor) }
     }
 
+    @available(*, unavailable, message: "say which server the socket belongs to")
+    override init(descriptor: Int32) { preconditionFailure("never called") }
+
     override func ready(_ events: LoopEvents) {
         let count = read(descriptor, server.traffic.pointee.readBuffer, Connection.sharedReadBytes)
         if count > 0 || (count < 0 && errno == EAGAIN) { return }

@@ -25,9 +25,9 @@ final class DurableServer {
     /// Starts it; false if it ends or never answers.
     @discardableResult
     func start(_ arguments: String...) throws -> Bool {
-        port = Int.random(in: 30_000..<40_000)
+        port = Int(try ServerProcess.freePort())
         let path = directory.path("out.log")
-        FileManager.default.createFile(atPath: path, contents: nil)
+        _ = FileManager.default.createFile(atPath: path, contents: nil)
         let output = try #require(FileHandle(forWritingAtPath: path))
         process = Process()
         process.executableURL = Self.program
