@@ -74,6 +74,7 @@ extension Engine {
         errorReplies = 0
         commandNanoseconds = 0
         keyspace.statistics = KeyspaceStatistics()
+        eviction.resetStatistics()
     }
 
     func dropHistogram(_ id: Int) {

@@ -17,7 +17,8 @@ extension Engine {
         if session.inMulti, flags.contains(.noMulti) {
             return .text("ERR Command not allowed inside a transaction")
         }
-        if flags.contains(.write) || flags.contains(.mayReplicate), let error = checkWritable() { return error }
+        if let error = checkMemory(id, session, flags) { return error }
+        if state.refusesWrites, let error = checkWritable(id, flags) { return error }
         if state.isLoading, let error = checkLoading(flags) { return error }
         return nil
     }
@@ -29,9 +30,21 @@ extension Engine {
         return .wrongArity
     }
 
-    /// MISCONF: what cannot be made durable is not accepted.
+    /// OOM: nothing that needs memory, and nothing more is queued, while there is none. EXEC needs memory if one of
+    /// its commands does.
     @inline(__always)
-    private func checkWritable() -> CommandError? {
+    private func checkMemory(_ id: Int, _ session: Session, _ flags: CommandFlags) -> CommandError? {
+        if eviction.limit == 0 || isInUnit || !memoryIsExhausted() { return nil }
+        let needsMemory = flags.contains(.denyoom) || session.inMulti && (
+            !runsInsideMulti(id)
+                || table.rows[id].fullName == "exec"
+                && session.queue.contains { table.commands[$0.id].flags.contains(.denyoom) })
+        return needsMemory ? .text("OOM command not allowed when used memory > 'maxmemory'.") : nil
+    }
+
+    /// MISCONF: what cannot be made durable is not accepted. PING tells it to those that watch over the server.
+    private func checkWritable(_ id: Int, _ flags: CommandFlags) -> CommandError? {
+        guard flags.contains(.write) || table.rows[id].fullName == "ping" else { return nil }
         if let line = state.writeRefusal { return .message(line) }
         if let line = state.snapshotRefusal { return .text(line) }
         return nil

@@ -25,6 +25,8 @@ package struct ServiceState {
     package var writeRefusal: String?
     /// MISCONF line for a failed snapshot with stop-writes-on-bgsave-error.
     package var snapshotRefusal: StaticString?
+    @inline(__always)
+    package var refusesWrites: Bool { writeRefusal != nil || snapshotRefusal != nil }
     package init() {}
 }
 
@@ -71,6 +73,12 @@ package final class Engine {
     package var earliestDeadline: UnixMilliseconds?
     package var isServing = false
     package var expireCycle = ExpireCycle()
+    package var eviction = Eviction()
+    package var usedMemory: () -> Int = { Heap.usedBytes }
+    /// Bytes in use that eviction leaves out, beside the records that were not taken yet.
+    package var uncountedMemory: () -> Int = { 0 }
+    /// Hands `keyspace.garbage` to whoever frees it.
+    package var releaseGarbage: (() -> Void)?
 
     /// Password of the default user; empty: none asked.
     package var requiredPassword: [UInt8] = []
@@ -338,25 +346,36 @@ package final class Engine {
         }
         if session.inMulti { session.transactionFailed = true }
         let start = session.output.pointee.count
-        writeError(.message(unknownText(arguments)), nil, session)
+        let line = unknownLine(arguments)
+        count(errorLine: line.bytes)
+        session.reply.error(line.bytes)
         regate(session, start)
         if session.replyMode != .on { applyReplyMode(session, start) }
     }
 
-    package func unknownText(_ arguments: Arguments) -> String {
-        func printable(_ bytes: Bytes, _ limit: Int) -> String {
-            String(decoding: bytes.prefix(limit).prefix { $0 != 0 }, as: UTF8.self)
-        }
+    /// What the client sent is shown as it is, whatever its bytes; up to 128 of them, and never beyond a NUL.
+    private func unknownLine(_ arguments: Arguments) -> OwnedBytes {
+        func shown(_ bytes: Bytes, _ limit: Int) -> Bytes { Bytes(rebasing: bytes.prefix(limit).prefix { $0 != 0 }) }
+        var line = OwnedBytes()
         if let container = table.find(arguments[0]) {
             let name = "\(table.commands[container].name)".uppercased()
-            return "ERR unknown subcommand '\(printable(arguments[1], 128))'. Try \(name) HELP."
+            line.append("ERR unknown subcommand '" as StaticString)
+            line.append(shown(arguments[1], 128))
+            line.append("'. Try \(name) HELP.")
+            return line
         }
-        var list = ""
+        line.append("ERR unknown command '" as StaticString)
+        line.append(shown(arguments[0], 128))
+        line.append("', with args beginning with: " as StaticString)
+        let start = line.count
         var index = 1
-        while index < arguments.count && list.utf8.count < 128 {
-            list += "'\(printable(arguments[index], 128 - list.utf8.count))' "
+        while index < arguments.count && line.count - start < 128 {
+            let room = 128 - (line.count - start)
+            line.append(UInt8(ascii: "'"))
+            line.append(shown(arguments[index], room))
+            line.append("' " as StaticString)
             index += 1
         }
-        return "ERR unknown command '\(printable(arguments[0], 128))', with args beginning with: \(list)"
+        return line
     }
 }

@@ -104,7 +104,9 @@ extension Engine {
             let key = Bytes(rebasing: bytes[(offset + 8)..<(offset + 8 + length)])
             offset += 8 + length
             changesSinceSave += 1
-            if isLogging { logRemoval(key, database) }
+            if isLogging {
+                logRemoval(key, database, keyspace.thresholds.lazyfreeLazyExpire ? "UNLINK" : "DEL")
+            }
             announce(KeyEvent(key: key, database: database, eventClass: .expired, event: "expired", changesKey: true))
         }
         keyspace.expired.removeAll()
@@ -156,8 +158,7 @@ extension Engine {
         }
     }
 
-    private func logRemoval(_ key: Bytes, _ database: Int) {
-        let word: StaticString = keyspace.thresholds.lazyfreeLazyExpire ? "UNLINK" : "DEL"
+    func logRemoval(_ key: Bytes, _ database: Int, _ word: StaticString) {
         func write(_ log: inout OwnedBytes) {
             select(database, into: &log)
             RequestEncoder.begin(argumentCount: 2, into: &log)

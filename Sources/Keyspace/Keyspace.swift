@@ -52,6 +52,7 @@ package struct Keyspace: ~Copyable {
     /// What a touched entry's access field becomes: the LRU clock (seconds, 24 bits), when `usesLFU` is false.
     package var accessClock: UInt32 = 0
     package var usesLFU = false
+    package var lfu = LFU()
     /// CLIENT NO-TOUCH: reads leave the access field alone.
     package var noTouch = false
     package var statistics = KeyspaceStatistics()
@@ -159,7 +160,7 @@ package struct Keyspace: ~Copyable {
     @inline(__always)
     private mutating func touch(_ entry: Entry) {
         if noTouch { return }
-        entry.access = usesLFU ? LFU.touched(entry.access, accessClock, &context.pointee.random) : accessClock
+        entry.access = usesLFU ? lfu.touched(entry.access, accessClock, &context.pointee.random) : accessClock
     }
 
     // MARK: Changing
@@ -347,7 +348,7 @@ package struct Keyspace: ~Copyable {
 
     // MARK: Taking away
 
-    private mutating func discard(_ entry: Entry, lazily: Bool) {
+    mutating func discard(_ entry: Entry, lazily: Bool) {
         if !entry.isEmbedded { discardValue(entry, lazily: lazily) }
         Heap.free(entry.base)
     }

@@ -41,6 +41,7 @@ extension ServerCore {
     @inline(__always)
     func tidyUp() {
         if engine.wantsFastExpireCycle && pause == nil { engine.runFastExpireCycle() }
+        if engine.eviction.isUnderway, engine.makeRoom() == .underway { loop.stayAwake() }
         if !engine.keyspace.garbage.isEmpty { background.free(engine.keyspace.takeGarbage()) }
         if let deadline = engine.earliestDeadline, waiterTimer?.deadline ?? .max > deadline.rawValue {
             armWaiterTimer(deadline)

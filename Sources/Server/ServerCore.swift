@@ -62,7 +62,10 @@ package final class ServerCore {
     /// Connections with kept input to execute.
     var resumingConnections: [Connection] = []
     package internal(set) var pause: ClientPause? {
-        didSet { traffic.pointee.isPaused = pause != nil }
+        didSet {
+            traffic.pointee.isPaused = pause != nil
+            engine.eviction.rests = pause != nil
+        }
     }
     var pauseTimer: LoopTimer?
     var pausedConnections: [Connection] = []
@@ -89,6 +92,10 @@ package final class ServerCore {
         configuration.core = self
         applySettings()
         engine.onCrossProtocolRequest = { [unowned(unsafe) self] in noteCrossProtocolRequest($0) }
+        engine.uncountedMemory = { [unowned(unsafe) self] in persistence.logCounters.pendingBytes }
+        engine.releaseGarbage = { [unowned(unsafe) self] in
+            background.free(engine.keyspace.takeGarbage())
+        }
         engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
         updateClock()
         loop.onRoundBegin = { [unowned(unsafe) self] in

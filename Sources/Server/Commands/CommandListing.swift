@@ -71,7 +71,7 @@ enum CommandListing {
             if let id = table.findFullName(call[index]) {
                 describe(table.rows[id], table, call.reply)
             } else {
-                call.reply.nullArray()
+                call.reply.null()
             }
         }
     }

@@ -1,3 +1,4 @@
+import Engine
 import Keyspace
 
 // Settings of which the layers below keep copies, at the start and whenever CONFIG SET changes them.
@@ -11,7 +12,8 @@ extension ServerCore {
             "set-max-listpack-entries", "set-max-listpack-value", "zset-max-listpack-entries",
             "zset-max-listpack-value", "list-max-listpack-size", "list-compress-depth", "stream-node-max-bytes",
             "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
-            "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "requirepass",
+            "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
+            "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction", "requirepass",
             "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size", "rdb-version", "rdbcompression",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
@@ -21,7 +23,7 @@ extension ServerCore {
         configuration.hz = min(max(configuration.hz, 1), 500)
         configuration.replBacklogSize = max(configuration.replBacklogSize, 16384)
         engine.keyspace.thresholds.take(configuration)
-        engine.keyspace.usesLFU = configuration.maxmemoryPolicy.usesLFU
+        copyMemorySettings()
         engine.requiredPassword = Array(configuration.requirepass.utf8)
         engine.notifyClasses = configuration.notifyKeyspaceEvents
         requestLimits.maximumBulkBytes = configuration.protoMaxBulkLen
@@ -29,8 +31,34 @@ extension ServerCore {
     }
 }
 
+extension ServerCore {
+    private func copyMemorySettings() {
+        engine.keyspace.usesLFU = configuration.maxmemoryPolicy.usesLFU
+        engine.keyspace.lfu.logFactor = configuration.lfuLogFactor
+        engine.keyspace.lfu.decayMinutes = configuration.lfuDecayTime
+        engine.eviction.policy = configuration.maxmemoryPolicy.eviction
+        engine.eviction.samples = configuration.maxmemorySamples
+        engine.eviction.tenacity = configuration.maxmemoryEvictionTenacity
+        engine.eviction.isLazy = configuration.lazyfreeLazyEviction
+        engine.eviction.limitChanged(to: configuration.maxmemory)
+    }
+}
+
 extension MaxmemoryPolicy {
     package var usesLFU: Bool { self == .allkeysLfu || self == .volatileLfu }
+
+    var eviction: EvictionPolicy? {
+        switch self {
+        case .noeviction: nil
+        case .volatileLru: EvictionPolicy(.leastRecent, sparesPersistentKeys: true)
+        case .volatileLfu: EvictionPolicy(.leastFrequent, sparesPersistentKeys: true)
+        case .volatileRandom: EvictionPolicy(.random, sparesPersistentKeys: true)
+        case .volatileTtl: EvictionPolicy(.soonestExpired, sparesPersistentKeys: true)
+        case .allkeysLru: EvictionPolicy(.leastRecent, sparesPersistentKeys: false)
+        case .allkeysLfu: EvictionPolicy(.leastFrequent, sparesPersistentKeys: false)
+        case .allkeysRandom: EvictionPolicy(.random, sparesPersistentKeys: false)
+        }
+    }
 }
 
 extension Thresholds {

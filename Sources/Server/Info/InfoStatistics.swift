@@ -62,8 +62,11 @@ extension InfoReport {
         writer.field("evicted_keys", counts.evictedKeys)
         writer.field("evicted_clients", 0)
         writer.field("evicted_scripts", 0)
-        writer.field("total_eviction_exceeded_time", 0)
-        writer.field("current_eviction_exceeded_time", 0)
+        let eviction = core.engine.eviction
+        let exceeding = eviction.exceededSince == 0 ? 0
+            : core.engine.monotonicNanoseconds() &- eviction.exceededSince
+        writer.field("total_eviction_exceeded_time", Int((eviction.exceededNanoseconds &+ exceeding) / 1_000_000))
+        writer.field("current_eviction_exceeded_time", Int(exceeding / 1_000_000))
         writer.field("keyspace_hits", counts.hits)
         writer.field("keyspace_misses", counts.misses)
     }

@@ -36,7 +36,7 @@ extension Persistence {
         options.functions = functions.bytes
         let clock = engine.keyspace.accessClock
         if configuration.maxmemoryPolicy.usesLFU {
-            options.access = .frequency(clock: clock)
+            options.access = .frequency(engine.keyspace.lfu, clock: clock)
         } else if configuration.maxmemoryPolicy.usesLRU {
             options.access = .idle(clock: clock)
         }

@@ -15,7 +15,7 @@ package struct RDBSnapshotOptions {
         /// Seconds since the last access; with the LRU clock of now.
         case idle(clock: UInt32)
         /// LFU counter; with the clock of now.
-        case frequency(clock: UInt32)
+        case frequency(LFU, clock: UInt32)
     }
 
     /// The place in the replication stream that the snapshot stands for.
@@ -165,9 +165,9 @@ package struct RDBSnapshotWriter: ~Copyable {
         case .idle(let clock):
             output.put(.idle)
             output.put(length: UInt64((clock &- entry.access) & 0xff_ffff))
-        case .frequency(let clock):
+        case .frequency(let lfu, let clock):
             output.put(.frequency)
-            output.put(UInt8(truncatingIfNeeded: LFU.counter(entry.access, clock)))
+            output.put(UInt8(truncatingIfNeeded: lfu.counter(entry.access, clock)))
         }
         let type = RDBOutput.type(of: entry, options.version)
         output.put(type)

@@ -57,7 +57,7 @@ package enum ObjectCommands {
                 switching between policies at runtime LRU and LFU data will take some time to adjust.
                 """)
         }
-        call.reply.integer(Int64(LFU.counter(entry.access, keyspace.accessClock)))
+        call.reply.integer(Int64(keyspace.lfu.counter(entry.access, keyspace.accessClock)))
     }
 
     static func help(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
