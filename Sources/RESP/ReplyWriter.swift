@@ -75,9 +75,13 @@ package struct ReplyWriter {
     package func double(_ value: Double) {
         withUnsafeTemporaryAllocation(byteCount: DoubleText.maximumLength, alignment: 8) { scratch in
             let start = scratch.baseAddress.unsafelyUnwrapped
-            let text = Bytes(start: start, count: DoubleText.write(value, to: start))
-            if isRESP3 { line(UInt8(ascii: ","), text) } else { bulk(text) }
+            double(text: Bytes(start: start, count: DoubleText.write(value, to: start)))
         }
+    }
+
+    /// A double whose digits the caller chose.
+    package func double(text: Bytes) {
+        if isRESP3 { line(UInt8(ascii: ","), text) } else { bulk(text) }
     }
 
     /// RESP3 verbatim string with a three-letter format (`txt`, `mkd`); RESP2 a bulk string.

@@ -13,6 +13,7 @@ package enum AllCommands {
         SetCommands.all,
         SortedSetCommands.all,
         HashCommands.all,
+        GeoCommands.all,
         SessionCommands.all,
         ClientCommands.all,
         CommandListing.all,

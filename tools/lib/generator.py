@@ -161,6 +161,40 @@ class Generator:
     def pat(self):
         return self.random.choice((b"*", b"k*", b"k[1-3]", b"k?", b"f*", b"[^k]*", b"nothing", b"f[0-5]", b"\\k1"))
 
+    def lon(self):
+        """A longitude and a latitude: mostly close together, so that searches find something; also edges and poles."""
+        chance = self.random.random()
+        if chance < 0.05:
+            return self.random.choice(([b"181", b"0"], [b"0", b"-86"], [b"x", b"1"], [b"inf", b"2"]))
+        if chance < 0.15:
+            return [self.random.choice((b"180", b"-180", b"179.99", b"0", b"-0")),
+                    self.random.choice((b"85.05112878", b"-85.05112878", b"0", b"84", b"-84"))]
+        spread = self.random.choice((0.01, 1, 30, 180))
+        return [b"%.6f" % self.random.uniform(-spread, spread),
+                b"%.6f" % self.random.uniform(-min(spread, 85), min(spread, 85))]
+
+    def places(self):
+        few = self.random.random() < 0.9
+        count = self.random.choice((1, 2, 3)) if few else self.random.choice((20, 140))
+        if not few:
+            self.fresh += 1
+        return [part for number in range(count)
+                for part in self.lon() + [self.f() if few else b"g%d-%d" % (self.fresh, number)]]
+
+    def unit(self):
+        return self.random.choice((b"m", b"km", b"km", b"ft", b"mi", b"KM", b"yd"))
+
+    def dist(self):
+        if self.random.random() < 0.05:
+            return self.random.choice((b"-1", b"x", b"inf", b"0", b"1e300"))
+        return b"%.3f" % (10 ** self.random.uniform(0, 5))
+
+    def around(self):
+        """Where and how far GEOSEARCH looks."""
+        here = [b"FROMMEMBER", self.f()] if self.random.random() < 0.4 else [b"FROMLONLAT"] + self.lon()
+        box = self.random.random() < 0.5
+        return here + ([b"BYBOX", self.dist(), self.dist()] if box else [b"BYRADIUS", self.dist()]) + [self.unit()]
+
     def draw(self, word):
         """The arguments that one word of a row stands for."""
         if word.startswith("<"):
@@ -400,6 +434,27 @@ TABLE = {
         1 ZRANDMEMBER <k> <n>
         2 ZSCAN <k> 0 COUNT 100000 MATCH~<pat>?
         1 SADD <k> <fs>
+        1 SET <k> <v>
+    """),
+    "geo": rows("""
+        8 GEOADD <k> <places>
+        3 GEOADD <k> NX|XX|CH <places>
+        3 GEOPOS <k> <fs>
+        3 GEOHASH <k> <fs>
+        3 GEODIST <k> <f> <f> <unit>?
+        2 ZREM <k> <f>
+        5 GEOSEARCH <k> <around> WITHDIST? WITHHASH? WITHCOORD?
+        4 GEOSEARCH <k> <around> ASC|DESC COUNT <n> WITHDIST?
+        3 GEOSEARCH <k> <around> COUNT <n> ANY?
+        2 GEOSEARCHSTORE <k> <k> <around>
+        1 GEOSEARCHSTORE <k> <k> <around> ASC|DESC? COUNT <n>
+        2 GEORADIUS <k> <lon> <dist> <unit> WITHDIST? WITHHASH? WITHCOORD? ASC|DESC?
+        1 GEORADIUS <k> <lon> <dist> <unit> COUNT <n> STORE <k>
+        1 GEORADIUS_RO <k> <lon> <dist> <unit> COUNT <n> ANY?
+        2 GEORADIUSBYMEMBER <k> <f> <dist> <unit> WITHDIST? ASC|DESC?
+        1 GEORADIUSBYMEMBER <k> <f> <dist> <unit> STORE <k>
+        1 GEORADIUSBYMEMBER_RO <k> <f> <dist> <unit> ASC|DESC
+        2 ZRANGE <k> 0 -1 WITHSCORES
         1 SET <k> <v>
     """),
     "stream": rows("""

@@ -288,17 +288,17 @@ extension SortedSetCommands {
         storeResult(&keyspace, &call, result, "zrangestore")
     }
 
-    /// Puts a result at the destination (argument 1), or removes what is there when it is empty.
+    /// Puts a result at the destination (argument `target`), or removes what is there when it is empty.
     static func storeResult(_ keyspace: inout Keyspace, _ call: inout Call, _ result: SortedSetValue,
-                            _ event: StaticString) {
+                            _ event: StaticString, at target: Int = 1, changes: Int = 1) {
         let count = result.count
         if count > 0 {
-            keyspace.set(call[1], to: result.makeValue(), in: call.database)
-            call.modified(call[1], .sortedSet, event)
+            keyspace.set(call[target], to: result.makeValue(), in: call.database)
+            call.modified(call[target], .sortedSet, event, changes: changes)
         } else {
             result.destroy()
-            if keyspace.delete(call[1], in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
-                call.modified(call[1], .generic, "del")
+            if keyspace.delete(call[target], in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
+                call.modified(call[target], .generic, "del")
             }
         }
         call.reply.integer(count)
