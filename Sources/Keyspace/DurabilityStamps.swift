@@ -1,9 +1,9 @@
 import Primitives
 
-// Which log offset must be durable before a value may be shown.
+// Which log offset must be acknowledged (as `appendfsync` has it) before a value may be shown.
 //
-// Under `appendfsync always` a reply to a read must wait while what it read could still be taken back by a crash,
-// and a reply to any other read must not. A fixed array keeps, per slot of the key's hash, the offset of the last
+// A reply to a read must wait while what it read could still be taken back by a crash, and a reply to any other read
+// must not. A fixed array keeps, per slot of the key's hash, the offset of the last
 // write to a key of that slot. Two keys that share a slot make a read wait a little longer than it had to; never
 // shorter. Deleted keys are covered too: the absence of a key is shown only when the deletion is durable.
 //
@@ -14,7 +14,7 @@ package struct DurabilityStamps: ~Copyable {
     static let slotCount = 1 << 14
     static let noteCapacity = 64
 
-    /// Off: nothing is gated (no log, or not `always`).
+    /// Off: nothing is gated, for there is no log.
     package private(set) var isEnabled = false
     private var slots: UnsafeMutablePointer<LogOffset>?
     /// Offset that covers every key: set by writes to more keys than fit `notes`, FLUSHALL and the like.

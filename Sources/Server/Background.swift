@@ -6,8 +6,8 @@ import Synchronization
 import Glibc
 #endif
 
-// The background thread: frees what the keyspace set aside, closes and unlinks files; whatever takes long and
-// nobody waits for. Work is done in the order in which it was given. It never touches the keyspace.
+// The background thread: frees what the keyspace set aside, and does whatever else takes long and nobody waits for.
+// Work is done in the order in which it was given. It never touches the keyspace.
 
 package final class Background: @unchecked Sendable {
     // @unchecked: the queue is guarded by the mutex, the counters are atomic; pthread objects never move.

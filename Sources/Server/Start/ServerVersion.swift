@@ -22,7 +22,7 @@ extension ServerVersion {
                echo 'maxmemory 128mb' | swift-redis-server -
                swift-redis-server /etc/redis/6379.conf
                swift-redis-server --port 7777
-               swift-redis-server --port 7777 --replicaof 127.0.0.1 8888
+               swift-redis-server --port 7777 --appendonly yes --appendfsync always
                swift-redis-server /etc/myredis.conf --loglevel verbose -
 
         """

@@ -13,7 +13,7 @@ package struct RDBLoadOptions {
     /// Keys whose time has come are left out; false: they are kept as they are (replicas, an AOF's base).
     package var dropsExpired = true
     package var verifiesChecksum = true
-    /// Check small collections for duplicates and order, too.
+    /// Look for duplicates within small collections, too.
     package var isThorough = false
     /// A key that exists gives way; false: that is an error.
     package var replacesKeys = false

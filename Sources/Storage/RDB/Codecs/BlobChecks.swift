@@ -5,8 +5,9 @@ import Primitives
 // Small collections are in a file as one string: the bytes of a listpack, an intset, a ziplist or a zipmap. Whatever
 // those bytes are, what is made of them is well-formed:
 //
-//  1. The structure (sizes, counts, marks) is always checked, for everything later relies on it.
-//  2. With `isThorough`, so is what a writer would have to be wrong about: duplicates, order, scores.
+//  1. The structure (sizes, counts, marks) is always checked, and so are scores and the order of sorted sets and of
+//     field expires, for everything later relies on them.
+//  2. With `isThorough`, duplicates are looked for, too.
 
 /// Looks for an element that comes twice.
 struct DuplicateSearch: ~Copyable {

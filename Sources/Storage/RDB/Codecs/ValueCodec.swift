@@ -6,7 +6,7 @@ import Primitives
 
 extension RDBInput {
     /// Decodes a value of `type`, in the encoding that the keyspace's thresholds ask for.
-    /// - Parameter isThorough: duplicates and order within small collections are checked, too.
+    /// - Parameter isThorough: duplicates within small collections are looked for, too.
     /// - Returns: nil for an empty collection, which no key may hold.
     package mutating func value(_ type: RDBType, _ keyspace: borrowing Keyspace, isThorough: Bool)
         throws(StorageError) -> Value? {
