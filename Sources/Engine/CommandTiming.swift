@@ -34,6 +34,8 @@ extension Engine {
         commandNanoseconds &+= elapsed
         if timing.keepsHistograms { record(id, elapsed) }
         if elapsed >= slowestUnnoticed { noteSlow(id, elapsed, session, arguments) }
+        // The commands behind a slow one must not see the time before it; those of a transaction see one time.
+        if elapsed >= 1_000_000 && !isInUnit { refreshClock() }
     }
 
     private func record(_ id: Int, _ elapsed: UInt64) {

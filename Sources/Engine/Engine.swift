@@ -114,6 +114,8 @@ package final class Engine {
     var slowestUnnoticed: UInt64 = 10_000_000
     /// A client's address as SLOWLOG and MONITOR show it.
     package var addressOf: (Session) -> String = { _ in "" }
+    /// Reads the time that commands see anew, given by the server.
+    package var refreshClock: () -> Void = {}
     /// Monotonic nanoseconds, given by the server; 0-returning in simulations.
     package var monotonicNanoseconds: () -> UInt64 = { 0 }
 

@@ -97,6 +97,7 @@ package final class ServerCore {
             background.free(engine.keyspace.takeGarbage())
         }
         engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
+        engine.refreshClock = { [unowned self] in updateClock() }
         updateClock()
         loop.onRoundBegin = { [unowned(unsafe) self] in
             updateClock()

@@ -31,7 +31,14 @@ extension StreamCommands {
     static func groupSetID(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         let (_, entriesRead) = try parseGroupOptions(call, mayCreateStream: false)
         let (stream, group) = try existingGroup(&keyspace, call)
-        group.pointee.lastID = try groupID(call, stream)
+        // Unlike CREATE, it knows the words for the lowest and the highest ID.
+        if call.isWord(4, "-") {
+            group.pointee.lastID = .minimum
+        } else if call.isWord(4, "+") {
+            group.pointee.lastID = .maximum
+        } else {
+            group.pointee.lastID = try groupID(call, stream)
+        }
         group.pointee.entriesRead = entriesRead
         call.changedGroups(call[2], "xgroup-setid")
         call.reply.ok()
