@@ -36,7 +36,7 @@ def preset(label, group=None):
     chance = random.Random(f"preset/{label}")
     small = chance.random() < 0.4
     return [part for name, values in PRESETS.items()
-            for part in (name, chance.choice(values) if small and (group, name) != ("generic", LIST_SIZE)
+            for part in (name, chance.choice(values) if small and (group in ("generic", "mixed"), name) != (True, LIST_SIZE)
                          else values[0])]
 
 
