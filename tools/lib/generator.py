@@ -35,9 +35,9 @@ def preset(label, group=None):
     nodes of lists that SORT stores: 7.0 makes them with the default size whatever is set."""
     chance = random.Random(f"preset/{label}")
     small = chance.random() < 0.4
+    kept = LIST_SIZE if group in ("generic", "mixed") else None
     return [part for name, values in PRESETS.items()
-            for part in (name, chance.choice(values) if small and (group in ("generic", "mixed"), name) != (True, LIST_SIZE)
-                         else values[0])]
+            for part in (name, chance.choice(values) if small and name != kept else values[0])]
 
 
 class Generator:
