@@ -62,6 +62,16 @@ private struct SchemaReader {
         return String(decoding: text[start..<place], as: UTF8.self)
     }
 
+    /// A token may be one of the marks itself: `~` and `*` of streams.
+    private mutating func token() -> String {
+        if let mark = next, "?*+~!".utf8.contains(mark) {
+            place += 1
+            return String(decoding: [mark], as: UTF8.self)
+        }
+        let text = word("?*+~!( )")
+        return text == "\"\"" ? "" : text
+    }
+
     private mutating func argument(_ depth: Int) -> ArgumentSchema {
         var argument = ArgumentSchema()
         let marks = "#@?*+~!() "
@@ -69,8 +79,7 @@ private struct SchemaReader {
         if take(":") { argument.type = word(marks) }
         if take("#") { argument.keySpec = Int(word(marks)) }
         if take("@") {
-            let token = word("?*+~!( )")
-            argument.token = token == "\"\"" ? "" : token
+            argument.token = token()
         }
         argument.isOptional = take("?")
         argument.isMultiple = take("*")

@@ -14,7 +14,7 @@ package enum TransactionCommands {
                 group: .transactions, since: "1.2.0", complexity: "O(1)",
                 summary: "Begins a transaction: commands are queued until EXEC.", .engine(multi)),
         Command("exec", arity: 1, [.noscript, .loading, .stale, .skipSlowlog], [.slow, .transaction],
-                group: .transactions, since: "1.2.0", complexity: "per-subcommand",
+                group: .transactions, since: "1.2.0", complexity: "depends",
                 summary: "Runs all commands of the transaction as one.", .engine(exec)),
         Command("discard", arity: 1, [.noscript, .loading, .stale, .fast, .allowBusy], [.fast, .transaction],
                 group: .transactions, since: "2.0.0", complexity: "O(N)",

@@ -22,6 +22,15 @@ import Testing
         }
     }
 
+    /// XADD's `~` was taken for an empty token with a version.
+    @Test func tokenThatIsAMarkIsKept() {
+        let schema = ArgumentSchema.parse("a:pure-token@~ b:pure-token@*?~7.0.0 c:pure-token@\"\"* d:string@=") ?? []
+        #expect(schema.map(\.token) == ["~", "*", "", "="])
+        #expect(schema.map(\.since) == [nil, "7.0.0", nil, nil])
+        #expect(schema.map(\.isOptional) == [false, true, false, false])
+        #expect(schema.map(\.isMultiple) == [false, false, true, false])
+    }
+
     @Test func namesAreUnique() {
         var seen: Set<String> = []
         for command in AllCommands.families.joined() {

@@ -50,7 +50,7 @@ enum CommandDocs {
         }
         if isDeprecated {
             field("deprecated_since", "\(command.deprecatedSince)")
-            field("replaced_by", "\(command.replacedBy)")
+            field("replaced_by", quotingCommands(command.replacedBy))
         }
         let arguments = ArgumentSchema.parse(command.arguments) ?? []
         if !arguments.isEmpty {
@@ -66,6 +66,20 @@ enum CommandDocs {
             }
         }
         reply.endMap(mark, pairs)
+    }
+
+    /// Names of commands and of their arguments, which are upper case, stand between back quotes.
+    private static func quotingCommands(_ text: StaticString) -> String {
+        var out = "", isQuoting = false
+        for word in "\(text)".split(separator: " ") {
+            let isName = word.utf8.allSatisfy { $0 == UInt8(ascii: "!") || $0 &- UInt8(ascii: "A") < 26 }
+            if isQuoting && !isName { out += "`" }
+            if !out.isEmpty { out += " " }
+            if isName && !isQuoting { out += "`" }
+            out += word
+            isQuoting = isName
+        }
+        return isQuoting ? out + "`" : out
     }
 
     private static func complexityText(_ complexity: StaticString) -> String {

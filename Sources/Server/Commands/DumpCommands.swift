@@ -16,9 +16,9 @@ package enum DumpCommands {
                 complexity: "O(1);O(N*M);O(1*M);O(N*M*log(N));O(log(N))",
                 summary: "Creates a key from the bytes that DUMP gave.", arguments: schema, propagates: .rewritten,
                 .data(restore)),
-        Command("restore-asking", arity: -4, [.write, .denyoom, .asking], [.keyspace, .write, .slow, .dangerous],
-                keys: "idx:1>rng:0/1/0{OW,update}", group: .server, since: "3.0.0",
-                complexity: "O(1);O(N*M);O(1*M);O(N*M*log(N));O(log(N))",
+        Command("restore-asking", arity: -4, [.write, .denyoom, .asking, .systemCommand],
+                [.keyspace, .write, .slow, .dangerous], keys: "idx:1>rng:0/1/0{OW,update}", group: .server,
+                since: "3.0.0", complexity: "O(1);O(N*M);O(1*M);O(N*M*log(N));O(log(N))",
                 summary: "RESTORE during the migration of a hash slot, used by the cluster itself.",
                 arguments: schema, propagates: .rewritten, .data(restore)),
     ]
