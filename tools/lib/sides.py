@@ -30,6 +30,18 @@ def unknown(reply):
     return reply[0] == "-" and reply[1].startswith((b"ERR unknown command", b"ERR unknown subcommand"))
 
 
+def stands_in(names, name):
+    """Whether a command, or the container of a subcommand, is in a set of names."""
+    return name in names or name.partition("|")[0] in names
+
+
+def told_of(arguments):
+    """The command that COMMAND GETKEYS, INFO … is asked about."""
+    if len(arguments) > 2 and text_of(arguments[0]).upper() == "COMMAND":
+        return name_of(arguments[2:])
+    return None
+
+
 def only_in(ours, theirs):
     """For long arrays: the elements that only one side has."""
     lists = [reply[1] for reply in (ours, theirs)]
@@ -125,6 +137,7 @@ class Pair:
         self.differences = Differences()
         self.check_dump = check_dump
         self.missing = set()
+        self.absent = set()     # known not to be built yet
 
     def sides(self):
         return (self.ours, self.theirs)
@@ -134,6 +147,9 @@ class Pair:
 
     def check(self, arguments, ours, theirs, mode=None):
         name, text = name_of(arguments), command_text(arguments, 4000)
+        subject = told_of(arguments)
+        if subject and ours != theirs and stands_in(self.absent, subject):
+            name, ours = subject, ("-", b"ERR unknown command")
         if unknown(ours) and not unknown(theirs):
             self.missing.add(name)
             difference = Difference(name, "ours does not know this command")
