@@ -164,5 +164,6 @@ extension Engine {
         unpark(session)
         unwatchAll(session)
         unsubscribeAll(session)
+        stopTracking(session)
     }
 }

@@ -73,6 +73,10 @@ package final class Engine {
     package var earliestDeadline: UnixMilliseconds?
     package var isServing = false
     package var expireCycle = ExpireCycle()
+    package var tracking = Tracking()
+    /// Somebody keeps copies.
+    var isTracking = false
+    package var sessionWithID: (Int64) -> Session? = { _ in nil }
     package var eviction = Eviction()
     package var usedMemory: () -> Int = { Heap.usedBytes }
     /// Bytes in use that eviction leaves out, beside the records that were not taken yet.
@@ -84,7 +88,14 @@ package final class Engine {
     package var requiredPassword: [UInt8] = []
     /// Called for every key event that passed `notifyClasses`, after the command.
     package var onKeyEvent: ((KeyEvent) -> Void)?
-    package var notifyClasses = EventClass(rawValue: 0)
+    package var notifyClasses = EventClass(rawValue: 0) {
+        didSet {
+            keyspace.sightings.notesMisses = notifyClasses.contains(.keyMiss)
+            keyspace.sightings.notesNew = notifyClasses.contains(.newKey)
+            notesSightings = keyspace.sightings.notesMisses || keyspace.sightings.notesNew
+        }
+    }
+    private var notesSightings = false
     /// Called for each command that ran, when somebody monitors.
     package var onMonitor: ((Session, Arguments) -> Void)?
     /// Called when a client speaks HTTP; its connection ends.
@@ -242,8 +253,10 @@ package final class Engine {
             wrote = propagate(session, id, arguments, raw: raw)
             session.lastWriteEnd = logEnd
         }
+        if notesSightings && !keyspace.sightings.isEmpty { announceSightings() }
         if effects.pointee.eventCount > 0 { announce() }
         if effects.pointee.flushed != nil || effects.pointee.swapped != nil { announceWhole() }
+        if isTracking { trackAfter(session, id, arguments) }
         if effects.pointee.block != nil { park(session, id, arguments) }
         if keyspace.stamps.isEnabled { gateReply(session, replyStart, wrote: wrote) }
         if session.replyMode != .on { applyReplyMode(session, replyStart) }

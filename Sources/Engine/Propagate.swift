@@ -178,12 +178,22 @@ extension Engine {
     /// Tells watchers, subscribers of key events and waiting clients of the call's changes.
     func announce() {
         let count = effects.pointee.eventCount
-        if watchers.isEmpty && waiters.isEmpty && notifyClasses.rawValue == 0 { return }
+        if watchers.isEmpty && waiters.isEmpty && notifyClasses.rawValue == 0 && !isTracking { return }
         for index in 0..<count { announce(effects.pointee.events[index]) }
+    }
+
+    /// Keys that the call looked for in vain, and keys that it made: before its own events.
+    func announceSightings() {
+        keyspace.sightings.forEach { key, database, isNew in
+            announce(KeyEvent(key: key, database: database, eventClass: isNew ? .newKey : .keyMiss,
+                              event: isNew ? "new" : "keymiss", changesKey: false))
+        }
+        keyspace.sightings.removeAll()
     }
 
     package func announce(_ event: KeyEvent) {
         if event.changesKey && !watchers.isEmpty { breakWatches(KeyName(event.key, event.database)) }
+        if event.changesKey && isTracking { trackChange(event) }
         if notifyClasses.contains(event.eventClass) { onKeyEvent?(event) }
         if event.changesKey && !waiters.isEmpty {
             let name = KeyName(event.key, event.database)
@@ -193,7 +203,10 @@ extension Engine {
 
     /// Databases changed as a whole.
     func announceWhole() {
-        if let flushed = effects.pointee.flushed { announceFlush(flushed) }
+        if let flushed = effects.pointee.flushed {
+            announceFlush(flushed)
+            if isTracking { trackFlush() }
+        }
         if let (first, second) = effects.pointee.swapped { announceSwap(first, second) }
     }
 

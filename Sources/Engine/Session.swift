@@ -127,6 +127,7 @@ package final class Session {
     package var noEvict = false
     package var isMonitor = false
     package var subscriptions = Subscriptions()
+    package internal(set) var tracking: TrackingMode?
 
     package init(id: Int64) {
         self.id = id

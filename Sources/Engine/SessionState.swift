@@ -8,6 +8,7 @@ extension Engine {
     package func reset(_ session: Session) {
         endTransaction(session)
         unsubscribeAll(session)
+        stopTracking(session)
         session.isMonitor = false
         session.database = 0
         session.version = .resp2

@@ -38,6 +38,8 @@ package struct KeyspaceStatistics: Sendable {
     package var expiredKeys = 0
     package var evictedKeys = 0
     package var expiredFields = 0
+    /// Payloads of RESTORE that were gone through to the last element.
+    package var payloadsChecked = 0
     package init() {}
 }
 
@@ -65,6 +67,9 @@ package struct Keyspace: ~Copyable {
     /// Values and tables set aside for the background thread, see Garbage.swift.
     package var garbage = OwnedBytes()
     package var stamps = DurabilityStamps()
+    package var sightings = KeySightings()
+    /// RESTORE takes payloads whose checksum is wrong.
+    package var believesChecksums = false
 
     package init(databaseCount: Int, seed: HashSeed, random: RandomSource) {
         context = .allocate(capacity: 1)
@@ -96,12 +101,12 @@ package struct Keyspace: ~Copyable {
     @inline(__always)
     package mutating func find(_ key: Bytes, _ hash: UInt64, in database: Int, _ access: Access) -> Entry? {
         guard let element = databases[database].keys.find(key, hash) else {
-            countMiss(access)
+            countMiss(key, database, access)
             return nil
         }
         let entry = Entry(element)
         if entry.hasExpire && isExpired(entry) && expire(entry, hash, in: database) {
-            countMiss(access)
+            countMiss(key, database, access)
             return nil
         }
         switch access {
@@ -116,9 +121,11 @@ package struct Keyspace: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func countMiss(_ access: Access) {
+    private mutating func countMiss(_ key: Bytes, _ database: Int, _ access: Access) {
         switch access {
-        case .read, .glance: statistics.misses += 1
+        case .read, .glance:
+            statistics.misses += 1
+            if sightings.notesMisses { sightings.add(key, database, isNew: false) }
         case .write, .peek: break
         }
     }
@@ -188,7 +195,7 @@ package struct Keyspace: ~Copyable {
         }
         let expire = expire ?? (keepExpire ? old?.expire : nil)
         let new = makeString(key, value, integer, expire, old.map { usesLFU ? $0.access : accessClock } ?? freshAccess)
-        if let old { replace(old, with: new, hash, in: database) } else { databases[database].insert(new, hash) }
+        if let old { replace(old, with: new, hash, in: database) } else { insert(new, hash, in: database) }
         return new
     }
 
@@ -246,7 +253,7 @@ package struct Keyspace: ~Copyable {
         if let old = databases[database].keys.find(key, hash) {
             replace(Entry(old), with: new, hash, in: database)
         } else {
-            databases[database].insert(new, hash)
+            insert(new, hash, in: database)
         }
         noteFieldExpires(new, hash, in: database)
         return new

@@ -132,7 +132,7 @@ extension Keyspace {
         let hasFieldExpires = entry.hasFieldExpires
         databases[source].unlink(entry, old)
         Heap.free(entry.base)
-        databases[target].insert(new, hash)
+        insert(new, hash, in: target)
         if hasFieldExpires { setFieldExpires(new, true, in: target) }
     }
 

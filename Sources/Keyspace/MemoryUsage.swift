@@ -13,7 +13,8 @@ extension Entry {
     private func valueBytes(_ samples: Int) -> Int {
         if isEmbedded || encoding == .int { return 0 }
         switch type {
-        case .string, .module, .stream: return MemoryUsage.block(pointer)
+        case .string, .module: return MemoryUsage.block(pointer)
+        case .stream: return StreamValue(self).allocatedBytes
         case .list: return encoding == .quicklist ? Quicklist(pointer).memoryBytes : MemoryUsage.block(pointer)
         case .set:
             return encoding == .hashtable ? MemoryUsage.table(SetValue(self).table, samples)

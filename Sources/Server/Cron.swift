@@ -29,6 +29,8 @@ extension ServerCore {
     var cronRate: Int { lifecycle.hz }
 
     func cron() {
+        let began = MonotonicNanoseconds.now().rawValue
+        defer { control.loop.cronNanoseconds += Int(MonotonicNanoseconds.now().rawValue - began) }
         engine.retryKeylessWaiters()
         if pause == nil { engine.runSlowExpireCycle(hz: cronRate) }
         if configuration.activerehashing { engine.rehashTables(budget: 1_000_000) }
@@ -41,6 +43,7 @@ extension ServerCore {
     @inline(__always)
     func tidyUp() {
         if engine.wantsFastExpireCycle && pause == nil { engine.runFastExpireCycle() }
+        if engine.tracking.isActive && engine.tracking.hasBroadcasts { engine.sendBroadcasts() }
         if engine.eviction.isUnderway, engine.makeRoom() == .underway { loop.stayAwake() }
         if !engine.keyspace.garbage.isEmpty { background.free(engine.keyspace.takeGarbage()) }
         if let deadline = engine.earliestDeadline, waiterTimer?.deadline ?? .max > deadline.rawValue {

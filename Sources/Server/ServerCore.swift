@@ -92,6 +92,7 @@ package final class ServerCore {
         configuration.core = self
         applySettings()
         engine.onCrossProtocolRequest = { [unowned(unsafe) self] in noteCrossProtocolRequest($0) }
+        engine.sessionWithID = { [unowned(unsafe) self] id in connections[id]?.session }
         engine.uncountedMemory = { [unowned(unsafe) self] in persistence.logCounters.pendingBytes }
         engine.releaseGarbage = { [unowned(unsafe) self] in
             background.free(engine.keyspace.takeGarbage())

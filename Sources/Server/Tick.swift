@@ -1,5 +1,8 @@
 import Engine
 import Primitives
+#if canImport(Glibc)
+import Glibc
+#endif
 
 // The tick: read all → execute all → append once → sync once → release.
 //
@@ -50,7 +53,16 @@ extension ServerCore {
     }
 
     /// Hands the tick's records to the log.
-    func appendToLog() { persistence.flush() }
+    func appendToLog() {
+        if engine.pendingLog.isEmpty {
+            persistence.flush()
+            return
+        }
+        let began = MonotonicNanoseconds.now().rawValue
+        if control.logFlushSleep > 0 { usleep(control.logFlushSleep) }
+        persistence.flush()
+        control.loop.logNanoseconds += Int(MonotonicNanoseconds.now().rawValue - began)
+    }
 
     /// The log's durable offset moved: whatever waited for it may leave.
     func logProgressed(_ acknowledged: LogOffset) {

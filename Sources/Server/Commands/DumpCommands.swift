@@ -72,12 +72,13 @@ package enum DumpCommands {
         let exists = keyspace.find(key, in: call.database, .peek) != nil
         if exists && !options.replaces { throw .text("BUSYKEY Target key name already exists.") }
         let ttl = try call.integer(2, in: 0...Int64.max, or: "ERR Invalid TTL value, must be >= 0")
-        guard RDBPayload.isIntact(payload) else {
+        guard RDBPayload.isIntact(payload, believesChecksum: keyspace.believesChecksums) else {
             throw .text("ERR DUMP payload version or checksum are wrong")
         }
         guard let value = decoded(payload, keyspace, isTrusted: call.isReplay) else {
             throw .text("ERR Bad data format")
         }
+        if !call.isReplay { keyspace.statistics.payloadsChecked += 1 }
         call.reply.ok()
         var expire: UnixMilliseconds?
         if ttl != 0 {

@@ -32,10 +32,12 @@ enum ModuleCommands {
     private static func list(_ core: ServerCore, _ call: inout Call) throws(CommandError) { call.reply.array(0) }
 
     private static func load(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        try core.allow("MODULE", by: core.configuration.enableModuleCommand, option: "enable-module-command")
         throw .text("ERR Error loading the extension. Please check the server logs.")
     }
 
     private static func unload(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        try core.allow("MODULE", by: core.configuration.enableModuleCommand, option: "enable-module-command")
         throw .text("ERR Error unloading module: no such module with that name")
     }
 

@@ -13,8 +13,9 @@ extension ServerCore {
             "zset-max-listpack-value", "list-max-listpack-size", "list-compress-depth", "stream-node-max-bytes",
             "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
-            "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction", "requirepass",
-            "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size", "rdb-version", "rdbcompression",
+            "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction",
+            "tracking-table-max-keys", "requirepass", "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size",
+            "rdb-version", "rdbcompression",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
@@ -27,6 +28,7 @@ extension ServerCore {
         engine.requiredPassword = Array(configuration.requirepass.utf8)
         engine.notifyClasses = configuration.notifyKeyspaceEvents
         requestLimits.maximumBulkBytes = configuration.protoMaxBulkLen
+        engine.tracking.maximumKeys = configuration.trackingTableMaxKeys
         log.level = configuration.loglevel
     }
 }

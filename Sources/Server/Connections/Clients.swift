@@ -76,7 +76,9 @@ extension ServerCore {
         let now = engine.keyspace.now
         if !lingering.isEmpty { lingering.removeAll { $0.isOver(now) } }
         let idle = Int64(connectionLimits.idleSeconds) * 1000
+        control.largestBuffers.note(largestBuffers())
         for connection in connections.values {
+            connection.noteOutputCapacity()
             let silent = now.rawValue - connection.session.lastActiveAt.rawValue
             if idle > 0 && silent > idle && connection.session.waiting == nil && connection.kind == .normal {
                 noteIdleTimeout(connection)

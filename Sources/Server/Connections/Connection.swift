@@ -54,6 +54,8 @@ package final class Connection: LoopSource, SessionLink {
     var awaitsRoom = false
     /// Since when the output is over its class' soft limit.
     var overSoftLimitSince: UnixMilliseconds?
+    /// Room of the output when the server last looked.
+    var notedOutputCapacity = 256
 
     package let isUnix: Bool
     /// `ip:port`, or `path:0` for a Unix socket, as CLIENT LIST prints them.

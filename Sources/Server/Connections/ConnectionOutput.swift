@@ -135,5 +135,14 @@ extension Connection {
     /// Once a second: gives back buffers that a silent client does not need. A client that is busy keeps its own.
     func shrinkBuffers() {
         if session.output.pointee.isEmpty { session.output.pointee.removeAll(keeping: 256) }
+        noteOutputCapacity()
+    }
+
+    /// Counts when the output's room is another than it was when last seen.
+    func noteOutputCapacity() {
+        let capacity = session.output.pointee.capacity
+        if capacity > notedOutputCapacity { server.control.replyBufferExpands += 1 }
+        if capacity < notedOutputCapacity { server.control.replyBufferShrinks += 1 }
+        notedOutputCapacity = capacity
     }
 }

@@ -11,6 +11,18 @@ package final class ControlState {
     var startupTables = 0
     var rates = Rates()
     var loop = LoopStatistics()
+    var largestBuffers = LargestBuffers()
+    /// Times that a client's output buffer was given back, or had grown, when the server looked after it.
+    var replyBufferShrinks = 0
+    var replyBufferExpands = 0
+    /// DEBUG AOF-FLUSH-SLEEP: µs before records are handed to the log.
+    var logFlushSleep: UInt32 = 0
+    /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: what is loaded is believed.
+    var skipsChecksums = false
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is flagged noscript.
+    var allowsDeniedInScripts = false
+    /// DEBUG DROP-CLUSTER-PACKET-FILTER: packets of this type are lost; −1: none.
+    var droppedClusterPacket = -1
     /// Clients that get to see every command.
     var monitors: [Session] = []
     /// DEBUG PAUSE-CRON 1.
@@ -60,6 +72,17 @@ extension ServerCore {
     func pauseCron(_ pauses: Bool) {
         control.cronIsPaused = pauses
         if pauses { cronTimer?.cancel() } else { scheduleCron() }
+    }
+
+    // MARK: Buffers of clients
+
+    func largestBuffers() -> LargestBuffers.Sizes {
+        var sizes = (input: 0, output: 0)
+        for connection in connections.values {
+            sizes.input = max(sizes.input, connection.inputCapacity)
+            sizes.output = max(sizes.output, connection.session.output.pointee.capacity)
+        }
+        return sizes
     }
 
     // MARK: The event loop's rounds

@@ -47,26 +47,43 @@ enum InfoReport {
         writer.field("atomicvar_api", "c11-builtin")
         writer.field("gcc_version", "0.0.0")
         writer.field("process_id", Int(getpid()))
-        writer.field("process_supervised", "no")
+        writer.field("process_supervised", Supervisor.resolve(core.configuration.supervised).rawValue)
         writer.field("run_id", identity.runID)
         writer.field("tcp_port", core.configuration.port)
         writer.field("server_time_usec", now.rawValue)
         writer.field("uptime_in_seconds", uptime)
         writer.field("uptime_in_days", uptime / 86400)
-        writer.field("hz", core.configuration.hz)
+        writer.field("hz", core.lifecycle.hz)
         writer.field("configured_hz", core.configuration.hz)
         writer.field("lru_clock", Int(core.engine.keyspace.accessClock))
         writer.field("executable", system.executable)
         writer.field("config_file", core.configuration.file ?? "")
         writer.field("io_threads_active", false)
+        if let pending = core.lifecycle.pendingShutdown {
+            let left = pending.deadline.rawValue - core.engine.keyspace.now.rawValue
+            writer.field("shutdown_in_milliseconds", max(0, left))
+        }
+        listeners(core, &writer)
+    }
+
+    /// A line for each kind of listener, with all its addresses as they are configured.
+    private static func listeners(_ core: ServerCore, _ writer: inout InfoWriter) {
+        var number = 0
+        if let port = core.lifecycle.tcpListeners.first?.port {
+            let binds = core.configuration.bind.map { ",bind=\($0.isOptional ? "-" : "")\($0.host)" }.joined()
+            writer.field(named: "listener\(number)", "name=tcp\(binds),port=\(port)")
+            number += 1
+        }
+        if let path = core.lifecycle.unixListener?.unixPath {
+            writer.field(named: "listener\(number)", "name=unix,bind=\(path)")
+        }
     }
 
     private static func clients(_ core: ServerCore, _ writer: inout InfoWriter) {
-        var largestInput = 0, largestOutput = 0, blockedWithDeadline = 0, watching = 0, subscribed = 0
+        var blockedWithDeadline = 0, watching = 0, subscribed = 0
+        let largest = core.control.largestBuffers.with(core.largestBuffers())
         for connection in core.connections.values {
             let session = connection.session
-            largestInput = max(largestInput, connection.inputCapacity)
-            largestOutput = max(largestOutput, session.output.pointee.capacity)
             if session.waiting?.deadline != nil { blockedWithDeadline += 1 }
             if !session.watched.isEmpty { watching += 1 }
             if !session.subscriptions.isEmpty { subscribed += 1 }
@@ -75,16 +92,26 @@ enum InfoReport {
         writer.field("connected_clients", core.connections.count)
         writer.field("cluster_connections", 0)
         writer.field("maxclients", core.configuration.maxclients)
-        writer.field("client_recent_max_input_buffer", largestInput)
-        writer.field("client_recent_max_output_buffer", largestOutput)
+        writer.field("client_recent_max_input_buffer", largest.input)
+        writer.field("client_recent_max_output_buffer", largest.output)
         writer.field("blocked_clients", core.engine.waitingCount)
-        writer.field("tracking_clients", 0)
+        writer.field("tracking_clients", core.engine.tracking.clients.count)
         writer.field("pubsub_clients", subscribed)
         writer.field("watching_clients", watching)
         writer.field("clients_in_timeout_table", blockedWithDeadline)
         writer.field("total_watched_keys", core.engine.watchers.count)
         writer.field("total_blocking_keys", core.engine.waiters.count)
-        writer.field("total_blocking_keys_on_nokey", 0)
+        writer.field("total_blocking_keys_on_nokey", keysWaitedForToGo(core))
+    }
+
+    /// Keys at which XREADGROUP waits: it ends, too, when the key goes.
+    private static func keysWaitedForToGo(_ core: ServerCore) -> Int {
+        let engine = core.engine
+        return engine.waiters.values.count { sessions in
+            sessions.contains { session in
+                session.waiting.map { engine.table.rows[$0.command.id].fullName == "xreadgroup" } ?? false
+            }
+        }
     }
 
     private static func replication(_ core: ServerCore, _ writer: inout InfoWriter) {

@@ -29,21 +29,23 @@ extension InfoReport {
         writer.field("migrate_cached_sockets", 0)
         writer.field("slave_expires_tracked_keys", 0)
         for name in ["active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
-                     "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time",
-                     "tracking_total_keys", "tracking_total_items", "tracking_total_prefixes",
-                     "unexpected_error_replies"] {
+                     "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time"] {
             writer.field(named: name, "0")
         }
+        writer.field("tracking_total_keys", engine.tracking.keyCount)
+        writer.field("tracking_total_items", engine.tracking.itemCount)
+        writer.field("tracking_total_prefixes", engine.tracking.prefixCount)
+        writer.field("unexpected_error_replies", 0)
         writer.field("total_error_replies", engine.errorReplies)
-        writer.field("dump_payload_sanitizations", 0)
+        writer.field("dump_payload_sanitizations", engine.keyspace.statistics.payloadsChecked)
         writer.field("total_reads_processed", counts.reads)
         writer.field("total_writes_processed", counts.writes)
         writer.field("io_threaded_reads_processed", 0)
         writer.field("io_threaded_writes_processed", 0)
         writer.field("client_query_buffer_limit_disconnections", counts.queryLimitDisconnections)
         writer.field("client_output_buffer_limit_disconnections", counts.outputLimitDisconnections)
-        writer.field("reply_buffer_shrinks", 0)
-        writer.field("reply_buffer_expands", 0)
+        writer.field("reply_buffer_shrinks", core.control.replyBufferShrinks)
+        writer.field("reply_buffer_expands", core.control.replyBufferExpands)
         cycles(core, &writer)
         writer.field("acl_access_denied_auth", counts.deniedAuthentications)
         writer.field("acl_access_denied_cmd", 0)
@@ -121,8 +123,15 @@ extension InfoReport {
 
     static func debug(_ core: ServerCore, _ writer: inout InfoWriter) {
         writer.section("Debug")
+        writer.field("eventloop_duration_aof_sum", core.control.loop.logNanoseconds / 1000)
+        writer.field("eventloop_duration_cron_sum", core.control.loop.cronNanoseconds / 1000)
         writer.field("eventloop_duration_max", core.control.loop.longest / 1000)
         writer.field("eventloop_cmd_per_cycle_max", core.control.loop.mostCommands)
+        // Scripts have no allocator of their own.
+        for name in ["allocator_allocated_lua", "allocator_active_lua", "allocator_resident_lua",
+                     "allocator_frag_bytes_lua"] {
+            writer.field(named: name, "0")
+        }
     }
 }
 
@@ -132,6 +141,8 @@ extension ServerCore {
         statistics = ServerStatistics()
         control.rates.reset()
         control.loop = LoopStatistics()
+        control.replyBufferShrinks = 0
+        control.replyBufferExpands = 0
         control.peakMemory = Heap.usedBytes
     }
 }

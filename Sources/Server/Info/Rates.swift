@@ -43,8 +43,27 @@ struct Rates {
     }
 }
 
+/// The largest buffers of clients, in bytes, second by second for the last eight.
+struct LargestBuffers {
+    typealias Sizes = (input: Int, output: Int)
+    private var seconds: [Sizes] = []
+    private var next = 0
+
+    mutating func note(_ sizes: Sizes) {
+        if seconds.count < 8 { seconds.append(sizes) } else { seconds[next] = sizes }
+        next = (next + 1) % 8
+    }
+
+    /// With those of now.
+    func with(_ now: Sizes) -> Sizes {
+        seconds.reduce(now) { (max($0.input, $1.input), max($0.output, $1.output)) }
+    }
+}
+
 /// Rounds of the event loop.
 struct LoopStatistics {
+    var logNanoseconds = 0
+    var cronNanoseconds = 0
     var cycles = 0
     var nanoseconds = 0
     var longest = 0

@@ -156,7 +156,7 @@ private struct ReplayRun {
         var options = RDBLoadOptions()
         options.now = engine.keyspace.now
         options.dropsExpired = false
-        options.verifiesChecksum = core.configuration.rdbchecksum
+        options.verifiesChecksum = core.configuration.rdbchecksum && !core.control.skipsChecksums
         options.fileBytes = reader.source.size
         options.progressInterval = Recovery.progressInterval(core)
         core.log.write(.notice, "Reading RDB base file on AOF loading...")

@@ -229,7 +229,7 @@ enum Recovery {
         beginLoading(persistence, totalBytes: dump.size)
         var options = RDBLoadOptions()
         options.now = core.engine.keyspace.now
-        options.verifiesChecksum = core.configuration.rdbchecksum
+        options.verifiesChecksum = core.configuration.rdbchecksum && !core.control.skipsChecksums
         options.isThorough = core.configuration.sanitizeDumpPayload == .yes
         options.replacesKeys = replacesKeys
         options.fileBytes = dump.size

@@ -29,11 +29,13 @@ package final class Lifecycle {
     package var prepareShutdown: (_ save: Bool, _ force: Bool) -> Bool = { _, _ in true }
     /// Replicas that lack some of what was written. Given by replication.
     package var laggingReplicas: () -> Int = { 0 }
+    /// All replicas that are connected. Given by replication.
+    package var replicaCount: () -> Int = { 0 }
     package internal(set) var pendingShutdown: PendingShutdown?
 
     /// `oom_score_adj` as the process was started with.
     package var oomScoreBase = 0
-    private var signals: SignalThread?
+    var signals: SignalThread?
 
     init(_ core: ServerCore) { self.core = core }
 

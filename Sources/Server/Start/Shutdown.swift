@@ -43,6 +43,7 @@ extension Lifecycle {
         cancelShutdown()
         _ = finishShutdown(pending.options)
         if let session = pending.session { answerRefusal(session) }
+        signals?.refused()
         core.log.write(.warning, "Errors trying to shut down the server. Check the logs for more information.")
     }
 
@@ -68,6 +69,11 @@ extension Lifecycle {
     private func finishShutdown(_ options: ShutdownOptions) -> Outcome {
         core.log.write(.notice, "User requested shutdown...")
         Supervisor.notify("STOPPING=1")
+        let replicas = replicaCount()
+        if replicas > 0 {
+            core.log.write(.notice, "\(replicas - laggingReplicas()) of \(replicas) replicas are in sync when "
+                + "shutting down.")
+        }
         let isLoading = core.engine.state.isLoading
         let save = !isLoading && !options.contains(.nosave)
             && (options.contains(.save) || !configuration.saveParameters.isEmpty)

@@ -144,37 +144,6 @@ enum ClientCommands {
         call.reply.ok()
     }
 
-    // MARK: Tracking: not there yet, and said so
-
-    static func tracking(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        if call.isWord(2, "OFF") {
-            call.reply.ok()
-        } else if call.isWord(2, "ON") {
-            throw .text("ERR this server does not support client side caching yet")
-        } else {
-            throw .syntax
-        }
-    }
-
-    static func caching(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        throw .text("""
-            ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled
-            """)
-    }
-
-    static func getRedirection(_ core: ServerCore, _ call: inout Call) throws(CommandError) { call.reply.integer(-1) }
-
-    static func trackingInfo(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        call.reply.map(3)
-        call.reply.bulk("flags" as StaticString)
-        call.reply.set(1)
-        call.reply.bulk("off" as StaticString)
-        call.reply.bulk("redirect" as StaticString)
-        call.reply.integer(-1)
-        call.reply.bulk("prefixes" as StaticString)
-        call.reply.array(0)
-    }
-
     static func help(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         HelpText.write(&call, [
             "CACHING (YES|NO)", "    Track the keys of the next command, or don't (OPTIN, OPTOUT).",

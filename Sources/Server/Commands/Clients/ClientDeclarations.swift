@@ -64,16 +64,16 @@ extension ClientCommands {
     private static let tracking: [Command] = [
         Command("caching", arity: 3, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
                 since: "6.0.0", complexity: "O(1)", summary: "Says whether the next command's keys are tracked.",
-                arguments: "mode:oneof(yes:pure-token@YES no:pure-token@NO)", .server(caching)),
+                arguments: "mode:oneof(yes:pure-token@YES no:pure-token@NO)", .server(ClientTracking.caching)),
         Command("getredir", arity: 2, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
                 since: "6.0.0", complexity: "O(1)", summary: "Answers the client that invalidation messages go to.",
-                .server(getRedirection)),
+                .server(ClientTracking.getRedirection)),
         Command("tracking", arity: -3, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
                 since: "6.0.0", complexity: "O(1)", summary: "Turns server-assisted client-side caching on or off.",
-                arguments: trackingArguments, .server(tracking)),
+                arguments: trackingArguments, .server(ClientTracking.tracking)),
         Command("trackinginfo", arity: 2, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
                 since: "6.2.0", complexity: "O(1)", summary: "Describes the connection's tracking.",
-                .server(trackingInfo)),
+                .server(ClientTracking.trackingInfo)),
     ]
 
     private static let killArguments: StaticString = """

@@ -68,7 +68,7 @@ enum ClientLine {
         field(" events=", events)
         field(" cmd=", session.lastCommandID < 0 ? "NULL" : core.engine.table.rows[session.lastCommandID].fullName)
         field(" user=", session.isAuthenticated ? session.user : "(superuser)")
-        field(" redir=", "-1")
+        field(" redir=", "\(session.tracking?.redirection ?? -1)")
         field(" resp=", "\(session.version.rawValue)")
         line.append(" lib-name=")
         session.libraryName.withUnsafeBytes { line.append($0) }
@@ -102,6 +102,10 @@ enum ClientLine {
         if session.waiting != nil { flags += "b" }
         if session.watchBroken { flags += "d" }
         if session.closeAfterReplies { flags += "c" }
+        if let tracking = session.tracking {
+            flags += tracking.redirectionIsBroken ? "tR" : "t"
+            if tracking.broadcasts { flags += "B" }
+        }
         if socket.isUnix { flags += "U" }
         if session.noEvict { flags += "e" }
         if session.noTouch { flags += "T" }

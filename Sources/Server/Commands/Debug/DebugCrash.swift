@@ -17,11 +17,15 @@ extension DebugCommands {
 
     static func help(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         HelpText.write(&call, [
+            "AOF-FLUSH-SLEEP <microseconds>", "    Wait so long before records are handed to the log.",
             "ASSERT", "    Crash as by a failed assertion.",
             "CHANGE-REPL-ID", "    Take new replication IDs.",
+            "CLUSTERLINK KILL <to|from|all> <node-id>", "    Cut the link with a node of the cluster.",
+            "CONFIG-REWRITE-FORCE-ALL", "    As CONFIG REWRITE, with all directives.",
             "DICT-RESIZING <0|1>", "    Let hash tables grow and shrink, or not.",
             "DIGEST", "    Answer a signature of all data.",
             "DIGEST-VALUE <key> [<key> ...]", "    Answer signatures of the values of keys.",
+            "DROP-CLUSTER-PACKET-FILTER <type>", "    Lose packets of this type (-1: none).",
             "ERROR <string>", "    Answer an error with this text.",
             "HTSTATS <dbid>", "    Describe the hash tables of a database.",
             "HTSTATS-KEY <key>", "    Describe the hash table of a value.",
@@ -41,6 +45,8 @@ extension DebugCommands {
             "SDSLEN <key>", "    Answer lengths of key and value.",
             "SEGFAULT", "    Crash by an invalid access.",
             "SET-ACTIVE-EXPIRE <0|1>", "    Expire keys in the background, or only when they are looked up.",
+            "SET-DISABLE-DENY-SCRIPTS <0|1>", "    Let scripts call commands that are denied to them.",
+            "SET-SKIP-CHECKSUM-VALIDATION <0|1>", "    Load dumps and payloads whatever their checksum.",
             "SLEEP <seconds>", "    Stop the server for so long.",
             "STRINGMATCH-LEN <len> <pattern>", "    Match a pattern against a string of <len> times 'a'.",
         ])

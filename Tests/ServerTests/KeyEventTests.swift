@@ -1,0 +1,42 @@
+import Commands
+import Engine
+import Keyspace
+import Testing
+@testable import Server
+
+/// Keyspace events that lookups cause.
+struct KeyEventTests {
+    private func events(_ classes: EventClass, _ requests: [[String]]) -> [String] {
+        let bare = BareEngine()
+        var seen: [String] = []
+        bare.run("SET", "old", "1")
+        bare.engine.notifyClasses = classes
+        bare.engine.onKeyEvent = { event in
+            seen.append("\(event.event) \(String(decoding: event.key, as: UTF8.self)) \(event.database)")
+        }
+        for request in requests { bare.run(request, bare.session) }
+        return seen
+    }
+
+    @Test func aMissedKeyIsAnnounced() {
+        let seen = events([.keyMiss], [["GET", "none"], ["GET", "old"], ["MGET", "a", "old", "b"], ["SET", "c", "1"]])
+        #expect(seen == ["keymiss none 0", "keymiss a 0", "keymiss b 0"])
+    }
+
+    @Test func aNewKeyIsAnnouncedBeforeWhatWasDoneWithIt() {
+        let seen = events([.newKey, .string, .list, .generic], [
+            ["SET", "old", "2"], ["SET", "k", "1"], ["RPUSH", "l", "a"], ["RPUSH", "l", "b"], ["RENAME", "k", "m"],
+            ["SELECT", "1"], ["SET", "k", "1"],
+        ])
+        #expect(seen == ["set old 0", "new k 0", "set k 0", "new l 0", "rpush l 0", "rpush l 0", "new m 0",
+                         "rename_from k 0", "rename_to m 0", "new k 1", "set k 1"])
+    }
+
+    @Test func withoutListenersNothingIsKept() {
+        let bare = BareEngine()
+        bare.run("GET", "none")
+        bare.run("SET", "k", "1")
+        let isEmpty = bare.engine.keyspace.sightings.isEmpty
+        #expect(isEmpty)
+    }
+}
