@@ -194,7 +194,7 @@ extension Engine {
     package func announce(_ event: KeyEvent) {
         if event.changesKey && !watchers.isEmpty { breakWatches(KeyName(event.key, event.database)) }
         if event.changesKey && isTracking { trackChange(event) }
-        if notifyClasses.contains(event.eventClass) { onKeyEvent?(event) }
+        if !notifyClasses.isDisjoint(with: event.eventClass) { onKeyEvent?(event) }
         if event.changesKey && !waiters.isEmpty {
             let name = KeyName(event.key, event.database)
             if waiters[name] != nil && !readyKeys.contains(name) { readyKeys.append(name) }

@@ -56,6 +56,7 @@ package struct Thresholds: Sendable {
     package var quicklistPackedThreshold = 0
     package var streamNodeMaxBytes = 4096
     package var streamNodeMaxEntries = 100
+    package var hllSparseMaxBytes = 3000
     package var protoMaxBulkLength = 512 << 20
     package var lazyfreeLazyExpire = false
     package var lazyfreeLazyServerDel = false

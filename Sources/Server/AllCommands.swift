@@ -9,6 +9,8 @@ package enum AllCommands {
         WaitCommands.all,
         GenericCommands.all,
         StringCommands.all,
+        BitmapCommands.all,
+        HyperLogLogCommands.all,
         ListCommands.all,
         SetCommands.all,
         SortedSetCommands.all,

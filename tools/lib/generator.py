@@ -23,6 +23,7 @@ PRESETS = {
     "hash-max-listpack-entries": ("512", "512", "4", "0"), "hash-max-listpack-value": ("64", "64", "8"),
     "set-max-intset-entries": ("512", "512", "4"), "zset-max-listpack-entries": ("128", "128", "4", "0"),
     "zset-max-listpack-value": ("64", "64", "2"), "stream-node-max-entries": ("100", "3", "1"),
+    "hll-sparse-max-bytes": ("3000", "3000", "64", "500", "14000"),
 }
 
 
@@ -114,6 +115,41 @@ class Generator:
 
     def off(self):
         return b"%d" % self.random.choice((0, 1, 7, 8, 63, 64, 100, 1000, -1, 70000))
+
+    def spot(self):
+        return b"%d" % self.random.choice((0, 1, 5, 7, 8, 9, 15, 31, 63, 64, 65, 127, 500, 1000, -1, -8, -9, -64, -500))
+
+    def type(self):
+        if self.random.random() < 0.02:
+            return self.random.choice((b"u64", b"i0", b"i65", b"8", b"U8", b"i-1", b""))
+        return self.random.choice((b"i%d", b"u%d")) % self.random.choice((1, 2, 5, 8, 13, 16, 31, 33, 62, 63))
+
+    def at_bit(self):
+        if self.random.random() < 0.02:
+            return self.random.choice((b"-1", b"#", b"#-1", b"x", b"8589934592", b"#9223372036854775807"))
+        offset = self.random.choice((0, 1, 3, 7, 8, 9, 60, 63, 64, 100, 1500))
+        return self.random.choice((b"%d", b"%d", b"#%d")) % offset
+
+    def wide(self):
+        if self.random.random() < 0.02:
+            return self.random.choice(BAD_NUMBERS)
+        return b"%d" % (self.random.randint(-2 ** 63, 2 ** 63 - 1) >> self.random.choice((0, 0, 1, 8, 30, 50, 60)))
+
+    def fields(self):
+        """Operations of BITFIELD."""
+        out = []
+        for _ in range(self.random.choice((1, 1, 2, 4))):
+            if self.random.random() < 0.4:
+                out += [b"OVERFLOW", self.random.choice((b"WRAP", b"SAT", b"FAIL"))]
+            name = self.random.choice((b"GET", b"SET", b"INCRBY", b"INCRBY"))
+            out += [name, self.type(), self.at_bit()] + ([] if name == b"GET" else [self.wide()])
+        return out
+
+    def elements(self):
+        """What a HyperLogLog counts: mostly a few, at times enough to make it dense."""
+        count = self.random.choice((1, 1, 2, 3, 10, 60, 300) if self.random.random() < 0.97 else (2000, 5000))
+        span = self.random.choice((20, 2000, 10 ** 9))
+        return [b"%d" % self.random.randrange(span) for _ in range(count)]
 
     def s(self):
         return self.random.choice(SCORES if self.random.random() > 0.05 else BAD_SCORES)
@@ -336,6 +372,44 @@ TABLE = {
         1 PFCOUNT <keys>
         1 PFMERGE <k> <keys>
         1 TTL <k>
+    """),
+    "bitmap": rows("""
+        3 SET <k> <v>
+        1 APPEND <k> <v>
+        1 SETRANGE <k> <small> <v>
+        1 GETRANGE <k> <i> <i>
+        1 GETSET <k> <v>
+        1 EXPIRE <k> <ttl>
+        1 RPUSH <k> <v>
+        6 SETBIT <k> <off> <bit>
+        4 GETBIT <k> <off>
+        3 BITCOUNT <k> <spot> <spot> BYTE|BIT?
+        1 BITCOUNT <k>
+        2 BITPOS <k> <bit>
+        2 BITPOS <k> <bit> <spot>
+        4 BITPOS <k> <bit> <spot> <spot> BYTE|BIT?
+        4 BITOP AND|OR|XOR <k> <keys>
+        2 BITOP NOT <k> <k>
+        8 BITFIELD <k> <fields>
+        2 BITFIELD_RO <k> GET <type> <at_bit> GET <type> <at_bit>
+    """),
+    "hyperloglog": rows("""
+        10 PFADD <k> <elements>
+        1 PFADD <k>
+        5 PFCOUNT <k>
+        3 PFCOUNT <keys>
+        3 PFMERGE <k> <keys>
+        1 PFDEBUG ENCODING <k>
+        1 PFDEBUG DECODE <k>
+        1 PFDEBUG TODENSE|ENCODING|DECODE|FOO <k>
+        1 PFDEBUG GETREG|DECODE|ENCODING <k>
+        1 SET <k> <v>
+        2 DEL <k>
+        2 COPY <k> <k> REPLACE
+        1 GETRANGE <k> 0 40
+        1 SETRANGE <k> 15 x
+        1 EXPIRE <k> <ttl>
+        2 STRLEN <k>
     """),
     "list": rows("""
         6 RPUSH <k> <vs>

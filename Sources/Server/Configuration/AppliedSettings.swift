@@ -15,7 +15,7 @@ extension ServerCore {
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
             "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction",
             "tracking-table-max-keys", "requirepass", "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size",
-            "rdb-version", "rdbcompression",
+            "rdb-version", "rdbcompression", "hll-sparse-max-bytes",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
@@ -76,6 +76,7 @@ extension Thresholds {
         listCompressDepth = configuration.listCompressDepth
         streamNodeMaxBytes = configuration.streamNodeMaxBytes
         streamNodeMaxEntries = configuration.streamNodeMaxEntries
+        hllSparseMaxBytes = configuration.hllSparseMaxBytes
         protoMaxBulkLength = configuration.protoMaxBulkLen
         lazyfreeLazyExpire = configuration.lazyfreeLazyExpire
         lazyfreeLazyServerDel = configuration.lazyfreeLazyServerDel

@@ -1,0 +1,129 @@
+import Encodings
+import Primitives
+import Testing
+
+@Suite struct HyperLogLogTests {
+    /// A string with room for what one change adds, and a mark behind it that must stay.
+    private struct Room: ~Copyable {
+        let base: UnsafeMutableRawPointer
+        let count: Int
+
+        init(_ bytes: [UInt8]) {
+            count = bytes.count
+            base = .allocate(byteCount: count + HyperLogLog.sparseGrowth + 8, alignment: 8)
+            bytes.withUnsafeBytes { base.copyMemory(from: $0.baseAddress.unsafelyUnwrapped, byteCount: count) }
+            (base + count).initializeMemory(as: UInt8.self, repeating: 0xa5, count: HyperLogLog.sparseGrowth + 8)
+        }
+
+        var isIntact: Bool {
+            let mark = base + count + HyperLogLog.sparseGrowth
+            return (0..<8).allSatisfy { mark.load(fromByteOffset: $0, as: UInt8.self) == 0xa5 }
+        }
+
+        func bytes(_ count: Int) -> [UInt8] { Array(Bytes(start: base, count: count)) }
+
+        deinit { base.deallocate() }
+    }
+
+    private static func empty() -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: HyperLogLog.emptyBytes)
+        bytes.withUnsafeMutableBytes { HyperLogLog.writeEmpty(to: $0.baseAddress.unsafelyUnwrapped) }
+        return bytes
+    }
+
+    private static func registers(of bytes: [UInt8]) -> [UInt8]? {
+        var registers = [UInt8](repeating: 0, count: HyperLogLog.registerCount)
+        let isWhole = registers.withUnsafeMutableBufferPointer { target in
+            bytes.withUnsafeBytes { HyperLogLog.merge($0, into: target.baseAddress.unsafelyUnwrapped) }
+        }
+        return isWhole ? registers : nil
+    }
+
+    private static func dense(_ bytes: [UInt8]) -> [UInt8]? {
+        var dense = [UInt8](repeating: 0, count: HyperLogLog.denseBytes)
+        let isWhole = dense.withUnsafeMutableBytes { target in
+            bytes.withUnsafeBytes { HyperLogLog.writeDense(of: $0, to: target.baseAddress.unsafelyUnwrapped) }
+        }
+        return isWhole ? dense : nil
+    }
+
+    /// The string after a change; nil: it can't be sparse any more.
+    private static func raised(_ bytes: [UInt8], _ register: Int, _ value: UInt8, limit: Int) -> [UInt8]? {
+        let room = Room(bytes)
+        let change = HyperLogLog.raiseSparse(register, to: value, in: room.base, count: room.count, limit: limit)
+        let isIntact = room.isIntact
+        #expect(isIntact)
+        switch change {
+        case .unchanged, .damaged:
+            let after = room.bytes(room.count)
+            #expect(after == bytes)
+            return after
+        case .changed(let count): return room.bytes(count)
+        case .mustBeDense:
+            let after = room.bytes(room.count)
+            #expect(after == bytes)
+            return nil
+        }
+    }
+
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func sparseRegistersAreThoseThatWereRaised(seed: UInt64) throws {
+        var random = RandomSource(seed: seed)
+        var bytes = Self.empty(), expected = [UInt8](repeating: 0, count: HyperLogLog.registerCount)
+        // Few registers, so that runs are split and joined again.
+        let first = random.next(below: HyperLogLog.registerCount - 40)
+        for _ in 0..<3000 {
+            let register = first + random.next(below: 40), value = UInt8(1 + random.next(below: 4))
+            bytes = try #require(Self.raised(bytes, register, value, limit: 3000))
+            expected[register] = max(expected[register], value)
+            #expect(bytes.count < 80)
+        }
+        let sparse = try #require(Self.registers(of: bytes)), dense = try #require(Self.dense(bytes))
+        #expect(sparse == expected)
+        #expect(Self.registers(of: dense) == expected)
+        let estimates = [bytes, dense].map { $0.withUnsafeBytes { HyperLogLog.cardinality($0) } }
+        #expect(estimates[0] != nil && estimates[0] == estimates[1])
+        #expect(expected.withUnsafeBufferPointer {
+            HyperLogLog.cardinality(registers: $0.baseAddress.unsafelyUnwrapped)
+        } == estimates[0])
+    }
+
+    @Test func damageIsFoundAndNothingIsReadOrWrittenBeyondTheString() {
+        let seed: UInt64 = 20
+        var random = RandomSource(seed: seed), refused = 0
+        for round in 0..<4000 {
+            var bytes = Self.empty()
+            bytes.removeLast(round % 3 == 0 ? 2 : 0)
+            for _ in 0..<random.next(below: 40) {
+                let place = HyperLogLog.headerBytes + random.next(below: bytes.count - HyperLogLog.headerBytes + 1)
+                bytes.insert(UInt8(random.next(below: 256)), at: place)
+            }
+            let text = bytes.withUnsafeBytes { source in
+                var text = OwnedBytes()
+                _ = HyperLogLog.describeSparse(source, into: &text)
+                return text.count
+            }
+            let isWhole = Self.registers(of: bytes) != nil
+            #expect((Self.dense(bytes) != nil) == isWhole, "seed \(seed), round \(round), \(text)")
+            #expect((bytes.withUnsafeBytes { HyperLogLog.cardinality($0) } != nil) == isWhole)
+            refused += isWhole ? 0 : 1
+            let register = random.next(below: HyperLogLog.registerCount)
+            if let changed = Self.raised(bytes, register, UInt8(1 + random.next(below: 33)), limit: 3000), isWhole {
+                #expect(Self.registers(of: changed) != nil, "seed \(seed), round \(round)")
+            }
+        }
+        #expect(refused > 3000)
+    }
+
+    @Test func onlyTheHeaderAndAllRegistersMakeOne() {
+        func isValid(_ bytes: [UInt8]) -> Bool { bytes.withUnsafeBytes { HyperLogLog.isValid($0) } }
+        let empty = Self.empty(), header = empty.prefix(16)
+        #expect(isValid(empty) && isValid(Array(header)))
+        #expect(!isValid([]) && !isValid(Array(header.dropLast())))
+        var dense = Array(header) + [UInt8](repeating: 0, count: HyperLogLog.denseBytes - 16)
+        dense[4] = 0
+        #expect(isValid(dense) && !isValid(dense.dropLast()) && !isValid(dense + [0]))
+        dense[4] = 2
+        #expect(!isValid(dense))
+    }
+}
