@@ -3,6 +3,7 @@
 Only commands whose reply and effect are determined by the data (or whose reply compares modulo order) are drawn, so
 that two correct servers stay equal for ever. Most arguments are plausible; one in twelve is not.
 """
+import os
 import random
 
 KEYS = [b"k%d" % number for number in range(6)]
@@ -39,6 +40,15 @@ def preset(label, group=None):
     kept = LIST_SIZE if group in ("generic", "mixed") else None
     return [part for name, values in PRESETS.items()
             for part in (name, chance.choice(values) if small and name != kept else values[0])]
+
+
+def absent():
+    """The commands of tools/compat.absent: a file that a stock server wrote with them can't be read yet."""
+    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat.absent")
+    if not os.path.exists(path):
+        return set()
+    with open(path) as file:
+        return {name for line in file for name in line.split("#")[0].split()}
 
 
 class Generator:
