@@ -59,6 +59,8 @@ extension Connection {
             return false
         }
         let ready = session.releasable(acknowledged)
+        // Before sending: what was sent may be dropped from the output, and then its offsets are others.
+        let remainsGated = ready < session.output.pointee.count
         if ready > session.sentCount && !awaitsRoom && !transmit(ready) { return false }
         if session.output.pointee.isEmpty {
             overSoftLimitSince = nil
@@ -73,7 +75,7 @@ extension Connection {
         }
         if hasMore { continueSoon() }
         updateInterest()
-        return ready < session.output.pointee.count
+        return remainsGated
     }
 
     /// Writes the output up to `end`; false if the peer is gone.

@@ -92,6 +92,27 @@ final class DurableServer {
         }
     }
 
+    /// Sends everything before it reads: one reply line for each of `count` SETs of `bytes` bytes. Gives how many said OK.
+    func pipelinedSets(_ count: Int, bytes: Int) -> Int {
+        let value = String(repeating: "x", count: bytes)
+        var request: [UInt8] = []
+        for number in 0..<count {
+            let key = "\(10_000_000 + number)"
+            request += Array("*3\r\n$3\r\nSET\r\n$8\r\n\(key)\r\n$\(bytes)\r\n\(value)\r\n".utf8)
+        }
+        var sent = 0
+        while sent < request.count {
+            let taken = request.withUnsafeBytes {
+                send(socketDescriptor, $0.baseAddress.unsafelyUnwrapped + sent, request.count - sent,
+                     Int32(MSG_NOSIGNAL))
+            }
+            if taken <= 0 { return 0 }
+            sent += taken
+        }
+        let expected = String(repeating: "+OK\r\n", count: count)
+        return readBytes(expected.utf8.count) == expected ? count : 0
+    }
+
     private func readLine() -> String {
         var text = ""
         while !text.unicodeScalars.suffix(2).elementsEqual(["\r", "\n"]) {

@@ -29,6 +29,14 @@ import Testing
         }
     }
 
+    /// What was sent of a long output was dropped from it, and then the replies behind a gate passed for sent.
+    @Test func repliesBehindAGateAreNotForgottenWhenThoseBeforeAreSent() throws {
+        let server = try DurableServer()
+        try started(server)
+        #expect(server.pipelinedSets(40_000, bytes: 100) == 40_000)
+        #expect(server.call("DBSIZE") == "40000")
+    }
+
     @Test func rewritesKeepEveryWrite() throws {
         let server = try DurableServer()
         try started(server)
