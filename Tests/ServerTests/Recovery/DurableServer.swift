@@ -92,7 +92,7 @@ final class DurableServer {
         }
     }
 
-    /// Sends everything before it reads: one reply line for each of `count` SETs of `bytes` bytes. Gives how many said OK.
+    /// Sends `count` SETs of `bytes` bytes before it reads a reply. Gives `count` if all said OK.
     func pipelinedSets(_ count: Int, bytes: Int) -> Int {
         let value = String(repeating: "x", count: bytes)
         var request: [UInt8] = []
