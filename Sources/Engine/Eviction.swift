@@ -153,7 +153,12 @@ extension Engine {
         }
         keyspace.stamps.wrote(upTo: logEnd)
         if !keyspace.garbage.isEmpty { releaseGarbage?() }
-        if !readyKeys.isEmpty && !isServing { serveReadyKeys() }
+        if !readyKeys.isEmpty && !isServing {
+            // Whose command is about to run goes on being the current client.
+            let before = current
+            serveReadyKeys()
+            current = before
+        }
         let took = Int64((monotonicNanoseconds() &- began) / 1_000_000)
         latencyMonitor.add("eviction-cycle", milliseconds: took, at: keyspace.now)
         return result

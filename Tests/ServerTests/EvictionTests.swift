@@ -2,6 +2,7 @@ import Commands
 import Engine
 import Keyspace
 import Primitives
+import RESP
 import Testing
 @testable import Server
 
@@ -139,6 +140,46 @@ struct EvictionTests {
         #expect(bare.engine.keyspace.keyCount == 2)
         #expect(bare.engine.makeRoom() == .enough)
         #expect(bare.engine.keyspace.keyCount == 0)
+    }
+
+    @Test func aClientThatWaitsForAnEvictedKeyIsAnsweredAndTheCommandStaysItsOwnClients() {
+        let bare = bare(room: 1 << 30, EvictionPolicy(.random, sparesPersistentKeys: false))
+        let waiter = Session(id: 9)
+        bare.run("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+        bare.run(["XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">"], waiter)
+        #expect(waiter.waiting != nil)
+        bare.engine.eviction.limitChanged(to: 1)
+        #expect(bare.run("GET", "other") == "$-1\r\n")
+        #expect(bare.engine.current === bare.session)
+        #expect(waiter.waiting == nil)
+        #expect(bare.engine.keyspace.keyCount == 0)
+    }
+
+    @Test func whatCannotBeMadeDurableRefusesWritesAndPingButNoMessages() {
+        let bare = BareEngine()
+        bare.engine.state.writeRefusal = "MISCONF no disk"
+        #expect(bare.run("SET", "k", "v") == "-MISCONF no disk\r\n")
+        #expect(bare.run("PING") == "-MISCONF no disk\r\n")
+        #expect(bare.run("PUBLISH", "c", "m") == ":0\r\n")
+        #expect(bare.run("GET", "k") == "$-1\r\n")
+    }
+
+    @Test func unknownCommandsAreShownByteForByte() {
+        let bare = BareEngine()
+        #expect(bare.run("NOSUCH", "a\r\nb") == "-ERR unknown command 'NOSUCH', with args beginning with: 'a  b' \r\n")
+        var bytes: [UInt8] = []
+        var parser = RequestParser(limits: RequestLimits())
+        let request: [UInt8] = Array("*1\r\n$3\r\n".utf8) + [0xff, 0xfe, 0x41] + Array("\r\n".utf8)
+        request.withUnsafeBytes { request in
+            bare.session.output.pointee.removeAll()
+            if case .complete = parser.parse(request) {
+                bare.engine.execute(bare.session, parser.arguments, raw: nil)
+            }
+            bytes = Array(bare.session.output.pointee.bytes)
+        }
+        let wanted = Array("-ERR unknown command '".utf8) + [0xff, 0xfe, 0x41]
+            + Array("', with args beginning with: \r\n".utf8)
+        #expect(bytes == wanted)
     }
 
     @Test func anEvictedKeyBreaksItsWatch() {

@@ -76,7 +76,7 @@ struct MemoryFacts {
             let session = connection.session
             clients += SessionMemory(session, SocketFacts(session, core)).heap
         }
-        logBuffer = core.engine.pendingLog.capacity
+        logBuffer = core.engine.pendingLog.capacity + core.engine.uncountedMemory()
         atStart = core.control.startupTables
     }
 
