@@ -58,8 +58,8 @@ package struct BlockRequest {
     }
 }
 
-/// What a call did, gathered while the handler runs; the engine derives log records, WATCH, tracking,
-/// keyspace events and wake-ups from it, in that order. One is used again for every call: nothing is allocated per command.
+/// What a call did, gathered while the handler runs; the engine derives log records, WATCH, tracking, keyspace
+/// events and wake-ups from it, in that order. One is used again for every call: nothing is allocated per command.
 package struct Effects: ~Copyable {
     /// Changes to the data set, as `rdb_changes_since_last_save` counts them.
     package var dirty = 0
