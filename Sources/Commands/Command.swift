@@ -123,12 +123,43 @@ package enum Propagation: Sendable {
 }
 
 package enum Handler: Sendable {
+    package typealias Data = @Sendable (inout Keyspace, inout Call) throws(CommandError) -> Void
+    package typealias Control = @Sendable (AnyObject, inout Call) throws(CommandError) -> Void
     /// Works on data alone: deterministic, the same for a client, a script and the log's replay.
-    case data(@Sendable (inout Keyspace, inout Call) throws(CommandError) -> Void)
+    case data(Data)
     /// Needs the engine or the server (transactions, configuration, persistence …).
-    case control(@Sendable (AnyObject, inout Call) throws(CommandError) -> Void)
+    case control(Control)
     /// Only a container of subcommands.
     case container
+}
+
+/// A handler as it is called. Taken out of the enum at each call, a function's context would be retained and released;
+/// a constant of an object that is known to live is called where it is.
+package final class HandlerBody: Sendable {
+    package let isData: Bool
+    private let data: Handler.Data
+    private let control: Handler.Control
+
+    package init(_ handler: Handler) {
+        var data: Handler.Data?, control: Handler.Control?
+        switch handler {
+        case .data(let body): data = body
+        case .control(let body): control = body
+        case .container: break
+        }
+        isData = data != nil
+        self.data = data ?? { (_, _) throws(CommandError) in throw .wrongArity }
+        self.control = control ?? { (_, _) throws(CommandError) in throw .wrongArity }
+    }
+
+    @inline(__always)
+    package func run(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        try data(&keyspace, &call)
+    }
+
+    /// - Parameter engine: what a control handler is given; it reaches the keyspace through it.
+    @inline(__always)
+    package func run(engine: AnyObject, _ call: inout Call) throws(CommandError) { try control(engine, &call) }
 }
 
 package struct Command: Sendable {

@@ -19,6 +19,8 @@ package final class CommandTable: Sendable {
     package nonisolated(unsafe) let rows: UnsafePointer<Row>
     /// The records of the rows, by id.
     package nonisolated(unsafe) let commands: UnsafePointer<Command>
+    /// What the rows run, by id.
+    package nonisolated(unsafe) let bodies: UnsafePointer<Unmanaged<HandlerBody>>
     package let count: Int
     /// Hash table of the names, open addressing; id −1: free.
     private nonisolated(unsafe) let slots: UnsafePointer<Slot>
@@ -42,6 +44,11 @@ package final class CommandTable: Sendable {
         let records = UnsafeMutablePointer<Command>.allocate(capacity: rows.count)
         records.initialize(from: rows.map(\.command), count: rows.count)
         commands = UnsafePointer(records)
+        let bodies = UnsafeMutablePointer<Unmanaged<HandlerBody>>.allocate(capacity: rows.count)
+        for (id, row) in rows.enumerated() {
+            (bodies + id).initialize(to: .passRetained(HandlerBody(row.command.handler)))
+        }
+        self.bodies = UnsafePointer(bodies)
         var size = 256
         while size < rows.count * 4 { size *= 2 }
         slotMask = size - 1

@@ -212,7 +212,7 @@ package final class Engine {
                         effects: effects, mayBlock: mayBlock && !session.inMulti, isRetry: isRetry,
                         isReplay: session === ownSession)
         let began = clockAtStart()
-        let failed = perform(command, &call, start, session)
+        let failed = perform(command, id, &call, start, session)
         book(id, from: began, session, arguments)
         let cell = statistics + id
         if failed { cell.pointee.failed += 1 }
@@ -227,20 +227,20 @@ package final class Engine {
     }
 
     @inline(__always)
-    private func perform(_ command: UnsafePointer<Command>, _ call: inout Call, _ start: Int,
+    private func perform(_ command: UnsafePointer<Command>, _ id: Int, _ call: inout Call, _ start: Int,
                          _ session: Session) -> Bool {
-        do throws(CommandError) {
-            switch command.pointee.handler {
-            case .data(let body): try body(&keyspace, &call)
-            case .control(let body): try body(self, &call)
-            case .container: throw .wrongArity
+        let failure = table.bodies[id]._withUnsafeGuaranteedRef { body -> CommandError? in
+            do throws(CommandError) {
+                if body.isData { try body.run(&keyspace, &call) } else { try body.run(engine: self, &call) }
+                return nil
+            } catch {
+                return error
             }
-            return false
-        } catch {
-            session.output.pointee.truncate(to: start)
-            writeError(error, command, session)
-            return true
         }
+        guard let failure else { return false }
+        session.output.pointee.truncate(to: start)
+        writeError(failure, command, session)
+        return true
     }
 
     /// Everything after the handler, in this order: log, watchers, events, waiters, the reply's gate.

@@ -60,7 +60,7 @@ extension HashTable {
         let (size0, size1) = bucketCounts
         let first = isRehashing ? header.pointee.rehashIndex : 0
         let choices = size0 - first + size1
-        // No chain is longer than this but with negligible probability (Poisson, mean 5.5, or 22 beside a child).
+        // No chain is longer than this but with negligible probability (Poisson, mean 6.2, or 25 beside a child).
         let longest = total > choices * 8 ? 128 : 28
         while true {
             let draw = Int(context.pointee.random.next(below: UInt64(choices * longest)))
