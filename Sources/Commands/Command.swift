@@ -141,16 +141,20 @@ package final class HandlerBody: Sendable {
     private let control: Handler.Control
 
     package init(_ handler: Handler) {
-        var data: Handler.Data?, control: Handler.Control?
         switch handler {
-        case .data(let body): data = body
-        case .control(let body): control = body
-        case .container: break
+        case .data(let body): (isData, data, control) = (true, body, Self.noControl)
+        case .control(let body): (isData, data, control) = (false, Self.noData, body)
+        case .container: (isData, data, control) = (true, Self.noData, Self.noControl)
         }
-        isData = data != nil
-        self.data = data ?? { (_, _) throws(CommandError) in throw .wrongArity }
-        self.control = control ?? { (_, _) throws(CommandError) in throw .wrongArity }
     }
+
+    @Sendable
+    private static func noData(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        throw .wrongArity
+    }
+
+    @Sendable
+    private static func noControl(_ engine: AnyObject, _ call: inout Call) throws(CommandError) { throw .wrongArity }
 
     @inline(__always)
     package func run(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
