@@ -22,6 +22,8 @@ let package = Package(
     ],
     targets: [
         .target(name: "CShims"),
+        .systemLibrary(name: "CLua", pkgConfig: "lua5.1", providers: [.apt(["liblua5.1-0-dev"])]),
+        .target(name: "CScripting", dependencies: ["CLua"]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
@@ -32,7 +34,8 @@ let package = Package(
         .target(name: "Storage", dependencies: ["Keyspace", "Encodings", "RESP", "Primitives", "CLZ4", "CZlib", "CShims"],
                 swiftSettings: house),
         .target(name: "Commands", dependencies: ["Keyspace", "Encodings", "RESP", "Primitives"], swiftSettings: house),
-        .target(name: "Engine", dependencies: ["Commands", "Keyspace", "Encodings", "RESP", "Primitives"],
+        .target(name: "Scripting", dependencies: ["RESP", "Primitives", "CScripting"], swiftSettings: house),
+        .target(name: "Engine", dependencies: ["Commands", "Scripting", "Keyspace", "Encodings", "RESP", "Primitives"],
                 swiftSettings: house),
         .target(name: "Server",
                 dependencies: ["Engine", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims"],

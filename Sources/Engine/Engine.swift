@@ -109,6 +109,7 @@ package final class Engine {
     /// Likewise on their disks.
     package var replicasHavingDurably: (LogOffset) -> Int = { _ in 0 }
     package var timing = CommandTiming()
+    package private(set) lazy var scripts = ScriptRunner(self)
     /// Listeners by name, for each `SubscriptionKind`.
     package internal(set) var subscribers: [[[UInt8]: [Session]]] = [[:], [:], [:]]
     /// Messages that told of writes of the unit that runs: whose output, from where on.

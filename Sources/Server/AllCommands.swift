@@ -7,6 +7,7 @@ package enum AllCommands {
         ConnectionCommands.all,
         TransactionCommands.all,
         WaitCommands.all,
+        ScriptCommands.all,
         GenericCommands.all,
         StringCommands.all,
         BitmapCommands.all,

@@ -216,9 +216,8 @@ enum CommandListing {
         }
         let keys = KeyPositions.find(command, line) ?? []
         if keys.isEmpty {
-            if command.pointee.flags.contains(.noMandatoryKeys), KeyPositions.find(command, line) != nil {
-                return (line, [])
-            }
+            // EVAL with a number of keys that can't be is one without keys.
+            if command.pointee.flags.contains(.noMandatoryKeys) { return (line, []) }
             throw .text("ERR Invalid arguments specified for command")
         }
         return (line, keys)

@@ -1,0 +1,139 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+/// EVAL, EVALSHA, their read-only forms, and SCRIPT.
+package enum ScriptCommands {
+    private static let flags: CommandFlags = [.noscript, .stale, .skipMonitor, .noMandatoryKeys, .movablekeys]
+
+    package static let all: [Command] = [
+        Command("eval", arity: -3, flags.union(.mayReplicate), [.slow, .scripting],
+                keys: "idx:2>num:0/1/1{RW,access,update}", group: .scripting, since: "2.6.0", complexity: "depends",
+                summary: "Runs a Lua script.", arguments: "script:string numkeys:integer key:key#0?* arg:string?*",
+                .engine { (engine: Engine, call: inout Call) throws(CommandError) in
+                    try eval(engine, &call, readOnly: false)
+                }),
+        Command("evalsha", arity: -3, flags.union(.mayReplicate), [.slow, .scripting],
+                keys: "idx:2>num:0/1/1{RW,access,update}", group: .scripting, since: "2.6.0", complexity: "depends",
+                summary: "Runs a Lua script that the server knows by its SHA-1.",
+                arguments: "sha1:string numkeys:integer key:key#0?* arg:string?*",
+                .engine { (engine: Engine, call: inout Call) throws(CommandError) in
+                    try evalsha(engine, &call, readOnly: false)
+                }),
+        Command("evalsha_ro", arity: -3, flags.union(.readonly), [.slow, .scripting],
+                keys: "idx:2>num:0/1/1{RO,access}", group: .scripting, since: "7.0.0", complexity: "depends",
+                summary: "Runs a Lua script, known by its SHA-1, that may not write.",
+                arguments: "sha1:string numkeys:integer key:key#0?* arg:string?*",
+                .engine { (engine: Engine, call: inout Call) throws(CommandError) in
+                    try evalsha(engine, &call, readOnly: true)
+                }),
+        Command("eval_ro", arity: -3, flags.union(.readonly), [.slow, .scripting],
+                keys: "idx:2>num:0/1/1{RO,access}", group: .scripting, since: "7.0.0", complexity: "depends",
+                summary: "Runs a Lua script that may not write.",
+                arguments: "script:string numkeys:integer key:key#0?* arg:string?*",
+                .engine { (engine: Engine, call: inout Call) throws(CommandError) in
+                    try eval(engine, &call, readOnly: true)
+                }),
+        Command("script", arity: -2, [], [.slow], group: .scripting, since: "2.6.0", complexity: "per-subcommand",
+                summary: "A container of commands about scripts.", subcommands: subcommands, .container),
+    ]
+
+    private static let subcommands: [Command] = [
+        Command("debug", arity: 3, [.noscript], [.slow, .scripting], group: .scripting, since: "3.2.0",
+                complexity: "O(1)", summary: "Would begin debugging scripts, which this server does not do.",
+                arguments: "mode:oneof(yes:pure-token@YES sync:pure-token@SYNC no:pure-token@NO)", .engine(debug)),
+        Command("exists", arity: -3, [.noscript], [.slow, .scripting], group: .scripting, since: "2.6.0",
+                complexity: "O(N)", summary: "Tells which scripts the server knows.",
+                tips: "request_policy:all_shards,response_policy:agg_logical_and", arguments: "sha1:string*",
+                .engine(exists)),
+        Command("flush", arity: -2, [.noscript], [.slow, .scripting], group: .scripting, since: "2.6.0",
+                complexity: "O(N)", summary: "Forgets all scripts.",
+                tips: "request_policy:all_nodes,response_policy:all_succeeded",
+                arguments: "flush-type:oneof?~6.2.0(async:pure-token@ASYNC sync:pure-token@SYNC)", .engine(flush)),
+        Command("help", arity: 2, [.loading, .stale], [.slow, .scripting], group: .scripting, since: "5.0.0",
+                complexity: "O(1)", summary: "Lists the subcommands.", .engine(help)),
+        Command("kill", arity: 2, [.noscript, .allowBusy], [.slow, .scripting], group: .scripting, since: "2.6.0",
+                complexity: "O(1)", summary: "Ends the script that runs.",
+                tips: "request_policy:all_shards,response_policy:one_succeeded", .engine(kill)),
+        Command("load", arity: 3, [.noscript, .stale], [.slow, .scripting], group: .scripting, since: "2.6.0",
+                complexity: "O(N)", summary: "Keeps a script for EVALSHA.",
+                tips: "request_policy:all_nodes,response_policy:all_succeeded", arguments: "script:string",
+                .engine(load)),
+    ]
+
+    // MARK: Running
+
+    private static func eval(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        let keyCount = try keyCount(call)
+        let name = try engine.scripts.add(call[1])
+        try engine.scripts.run(name, &call, keyCount: keyCount, readOnly: readOnly)
+    }
+
+    private static func evalsha(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        let keyCount = try keyCount(call)
+        try engine.scripts.run(lowercased(call[1]), &call, keyCount: keyCount, readOnly: readOnly)
+    }
+
+    private static func keyCount(_ call: Call) throws(CommandError) -> Int {
+        guard let count = Decimal.parseInt64(call[2]) else { throw .notInteger }
+        if count > Int64(call.count - 3) { throw .text("ERR Number of keys can't be greater than number of args") }
+        if count < 0 { throw .text("ERR Number of keys can't be negative") }
+        return Int(count)
+    }
+
+    private static func lowercased(_ name: Bytes) -> String {
+        String(decoding: name.prefix(64).map { ASCII.lowercased($0) }, as: UTF8.self)
+    }
+
+    // MARK: SCRIPT
+
+    private static func load(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        call.reply.bulk(try engine.scripts.add(call[2]))
+    }
+
+    private static func exists(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        call.reply.array(call.count - 2)
+        for index in 2..<call.count {
+            call.reply.integer(engine.scripts.scripts[lowercased(call[index])] == nil ? 0 : 1)
+        }
+    }
+
+    private static func flush(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        guard call.count == 2 || call.count == 3
+            && (call[2].equalsIgnoringCase("sync") || call[2].equalsIgnoringCase("async")) else {
+            throw .text("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
+        }
+        engine.scripts.forgetAll()
+        call.reply.ok()
+    }
+
+    /// A script runs to its end before anything else is read: there is never one to be ended.
+    private static func kill(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        throw .text("NOTBUSY No scripts in execution right now.")
+    }
+
+    private static func debug(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        if call[2].equalsIgnoringCase("no") {
+            call.reply.ok()
+        } else if call[2].equalsIgnoringCase("yes") || call[2].equalsIgnoringCase("sync") {
+            throw .text("ERR The Lua debugger is not supported by this server")
+        } else {
+            throw .text("ERR Use SCRIPT DEBUG YES/SYNC/NO")
+        }
+    }
+
+    private static func help(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        let lines: [StaticString] = [
+            "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+            "DEBUG (YES|SYNC|NO)", "    Would choose whether scripts are debugged: there is no debugger.",
+            "EXISTS <sha1> [<sha1> ...]", "    Tell which of these scripts are kept.",
+            "FLUSH [ASYNC|SYNC]", "    Forget all scripts.",
+            "KILL", "    End the script that runs.",
+            "LOAD <script>", "    Keep a script without running it.",
+            "HELP", "    Print this help.",
+        ]
+        call.reply.array(lines.count)
+        for line in lines { call.reply.simple(line) }
+    }
+}
