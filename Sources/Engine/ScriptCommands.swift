@@ -44,7 +44,7 @@ package enum ScriptCommands {
                 complexity: "O(1)", summary: "Would begin debugging scripts, which this server does not do.",
                 arguments: "mode:oneof(yes:pure-token@YES sync:pure-token@SYNC no:pure-token@NO)", .engine(debug)),
         Command("exists", arity: -3, [.noscript], [.slow, .scripting], group: .scripting, since: "2.6.0",
-                complexity: "O(N)", summary: "Tells which scripts the server knows.",
+                complexity: "O(N);O(1)", summary: "Tells which scripts the server knows.",
                 tips: "request_policy:all_shards,response_policy:agg_logical_and", arguments: "sha1:string*",
                 .engine(exists)),
         Command("flush", arity: -2, [.noscript], [.slow, .scripting], group: .scripting, since: "2.6.0",

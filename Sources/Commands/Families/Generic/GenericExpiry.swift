@@ -71,7 +71,8 @@ extension GenericCommands {
                 } else if call.isWord(index, "LT") {
                     insert(.lt)
                 } else {
-                    throw .message("ERR Unsupported option \(String(decoding: call[index], as: UTF8.self))")
+                    let text = String(decoding: call[index].prefix { $0 != 0 }, as: UTF8.self)
+                    throw .message("ERR Unsupported option \(text)")
                 }
             }
             if contains(.nx) && rawValue != Self.nx.rawValue {
