@@ -49,7 +49,7 @@ package struct BlockRequest {
     package let timeoutMilliseconds: Int64
     /// What a timeout answers; `custom`: the command is run again and, as it may not wait then, answers itself.
     package let timeoutReply: TimeoutReply
-    package enum TimeoutReply: Sendable { case null, nullArray, zero, custom }
+    package enum TimeoutReply: Sendable { case nullArray, custom }
     package init(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64, timeoutReply: TimeoutReply) {
         self.firstKey = firstKey
         self.keyCount = keyCount

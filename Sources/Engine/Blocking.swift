@@ -133,10 +133,8 @@ extension Engine {
             count(errorLine: error.bytes)
         } else {
             switch waiting.timeoutReply {
-            case .null: session.reply.null()
             case .nullArray: session.reply.nullArray()
             case .custom: runLast(session, waiting)
-            case .zero: session.reply.integer(0)
             }
         }
         regate(session, start)

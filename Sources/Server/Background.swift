@@ -6,16 +6,11 @@ import Synchronization
 import Glibc
 #endif
 
-// The background thread: frees what the keyspace set aside, and does whatever else takes long and nobody waits for.
-// Work is done in the order in which it was given. It never touches the keyspace.
+// The background thread: frees what the keyspace set aside, in the order in which it was given. It never touches the
+// keyspace. (What takes long on the disk is DiskQueue's.)
 
 package final class Background: @unchecked Sendable {
     // @unchecked: the queue is guarded by the mutex, the counters are atomic; pthread objects never move.
-    private enum Work {
-        case free(GarbageBatch)
-        case run(@Sendable () -> Void)
-    }
-
     /// Garbage on its way: the one owner until it is freed.
     private final class GarbageBatch {
         let records: OwnedBytes
@@ -28,7 +23,7 @@ package final class Background: @unchecked Sendable {
 
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
-    private var queue: [Work] = []
+    private var queue: [GarbageBatch] = []
     private var isRunning = false
     private let pending = Atomic<Int>(0)
     private let freed = Atomic<Int>(0)
@@ -50,17 +45,14 @@ package final class Background: @unchecked Sendable {
     package func free(_ garbage: consuming OwnedBytes) {
         let batch = GarbageBatch(garbage)
         pending.add(batch.objects, ordering: .relaxed)
-        add(.free(batch))
+        add(batch)
     }
-
-    /// Runs `body` on the background thread.
-    package func run(_ body: @escaping @Sendable () -> Void) { add(.run(body)) }
 
     // MARK: Private
 
-    private func add(_ work: Work) {
+    private func add(_ batch: GarbageBatch) {
         pthread_mutex_lock(mutex)
-        queue.append(work)
+        queue.append(batch)
         let isFirst = !isRunning
         isRunning = true
         pthread_cond_signal(condition)
@@ -93,7 +85,7 @@ package final class Background: @unchecked Sendable {
             let work = queue
             queue = []
             pthread_mutex_unlock(mutex)
-            for item in work { perform(item) }
+            for batch in work { free(batch) }
         }
     }
 
@@ -103,16 +95,12 @@ package final class Background: @unchecked Sendable {
         queue = []
         isRunning = false
         pthread_mutex_unlock(mutex)
-        for item in work { perform(item) }
+        for batch in work { free(batch) }
     }
 
-    private func perform(_ work: Work) {
-        switch work {
-        case .run(let body): body()
-        case .free(let batch):
-            Garbage.free(batch.records.bytes)
-            pending.subtract(batch.objects, ordering: .relaxed)
-            freed.add(batch.objects, ordering: .relaxed)
-        }
+    private func free(_ batch: GarbageBatch) {
+        Garbage.free(batch.records.bytes)
+        pending.subtract(batch.objects, ordering: .relaxed)
+        freed.add(batch.objects, ordering: .relaxed)
     }
 }

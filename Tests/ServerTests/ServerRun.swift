@@ -13,7 +13,7 @@ final class ServerRun {
     /// Starts it with `--port` and `--dir`, and what else is given.
     init(_ arguments: String..., environment: [String: String] = [:]) throws {
         directory = try TemporaryDirectory()
-        port = Self.freePort()
+        port = Int(try ServerProcess.freePort())
         let log = directory.path("out.log")
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         output = try #require(FileHandle(forWritingAtPath: log))
@@ -71,15 +71,6 @@ final class ServerRun {
         let texts = [out, error].map { String(decoding: $0.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self) }
         process.waitUntilExit()
         return (process.terminationStatus, texts[0], texts[1])
-    }
-
-    static func freePort() -> Int {
-        while true {
-            let port = Int.random(in: 20_000..<30_000)
-            let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            defer { close(descriptor) }
-            if withAddress(port, { bind(descriptor, $0, $1) }) == 0 { return port }
-        }
     }
 
     static func withAddress(_ port: Int, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {

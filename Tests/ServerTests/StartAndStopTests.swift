@@ -144,7 +144,7 @@ import Testing
     @Test func theListeningPortCanBeMoved() throws {
         let server = try ServerRun()
         #expect(server.becomesReady())
-        let other = ServerRun.freePort()
+        let other = Int(try ServerProcess.freePort())
         #expect(server.answer("CONFIG SET port \(other)\r\n") == "+OK\r\n")
         #expect(server.answer("PING\r\n") == nil)
         #expect(server.answer("PING\r\n", port: other) == "+PONG\r\n")

@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import TestSupport
 
 /// The server that was built beside the tests, running on a free port until its owner goes away.
@@ -55,18 +56,24 @@ final class ServerProcess {
         return words.count > 1 ? (Int(words[1]) ?? 0) * 4096 >> 20 : 0
     }
 
+    /// The next port to try: no two tests get the same, and none that the system gives to outgoing connections (from
+    /// 32768 on), which could take it before the server does.
+    private static let nextPort = Atomic<Int>(Int.random(in: 0..<10_000))
+
     static func freePort() throws -> UInt16 {
-        let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(probe) }
-        var address = TestClient.loopback(port: 0)
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let status = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(probe, $0, length) == 0 ? getsockname(probe, $0, &length) : -1
+        for _ in 0..<10_000 {
+            let port = UInt16(20_000 + nextPort.add(1, ordering: .relaxed).oldValue % 10_000)
+            let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { close(probe) }
+            var address = TestClient.loopback(port: port)
+            let status = withUnsafePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(probe, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
             }
+            if status == 0 { return port }
         }
-        guard status == 0 else { throw SocketFailure(operation: "bind", code: errno) }
-        return UInt16(bigEndian: address.sin_port)
+        throw SocketFailure(operation: "bind", code: errno)
     }
 }
 
