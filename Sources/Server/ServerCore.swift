@@ -24,6 +24,7 @@ package final class ServerCore {
     package let loop: EngineLoop
     package let configuration: Configuration
     package let log: ServerLog
+    package let environment: ServerEnvironment
     package private(set) lazy var lifecycle = Lifecycle(self)
     package var statistics: ServerStatistics {
         get { traffic.pointee.statistics }
@@ -32,7 +33,7 @@ package final class ServerCore {
     /// What control commands and INFO keep.
     package let control = ControlState()
     /// The log, snapshots, and what is known of the disk.
-    package private(set) lazy var persistence = Persistence(self)
+    package private(set) lazy var persistence = Persistence(self, fileSystem: environment.fileSystem)
 
     /// Frees memory and closes files on a thread of its own.
     package let background = Background()
@@ -81,7 +82,8 @@ package final class ServerCore {
     var lastCrossProtocolNotice = UnixMilliseconds(0)
 
     package init(engine: Engine, loop: EngineLoop, configuration: Configuration = Configuration(),
-                 log: ServerLog = ServerLog()) {
+                 log: ServerLog = ServerLog(), environment: ServerEnvironment = ServerEnvironment()) {
+        self.environment = environment
         self.engine = engine
         self.loop = loop
         self.configuration = configuration

@@ -170,7 +170,8 @@ import TestSupport
                 let manifest = try #require(try again.load())
                 #expect(manifest == .upgrading(filename: "appendonly.aof"))
                 #expect(after.bytes(again.path("appendonly.aof"))?.count == 14, "step \(steps) seed \(seed)")
-                #expect(after.bytes("data/appendonly.aof") == nil)
+                // A power loss may have kept the new name and the old one; nobody loads it by the old one any more.
+                if let old = after.bytes("data/appendonly.aof") { #expect(old.count == 14) }
                 #expect(after.crashed(.nothing).bytes(again.path("appendonly.aof"))?.count == 14)
             }
         }

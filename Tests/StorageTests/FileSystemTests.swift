@@ -97,4 +97,93 @@ import Glibc
         #expect(throws: StorageError.self) { try disk.sync(a) }
         try disk.sync(a)
     }
+
+    @Test func aFailedSyncDropsPagesAndTheNextOneSeemsToWork() throws {
+        let disk = MemoryFileSystem()
+        let a = try disk.open("data/a", .createNew)
+        try disk.syncDirectory("data")
+        disk.faults.failSync = 1
+        try disk.write(a, ("lost" as StaticString).bytes)
+        #expect(throws: StorageError.self) { try disk.sync(a) }
+        try disk.write(a, ("kept" as StaticString).bytes)
+        try disk.sync(a)
+        #expect(disk.bytes("data/a") == Array("lostkept".utf8))
+        #expect(disk.crashed(.nothing).bytes("data/a") == [0, 0, 0, 0] + Array("kept".utf8))
+        // A killed program's successor sees memory, until it asks for the disk.
+        let after = disk.crashed(.killed)
+        #expect(after.bytes("data/a") == Array("lostkept".utf8))
+        after.dropCache(try after.open("data/a", .read))
+        #expect(after.bytes("data/a") == [0, 0, 0, 0] + Array("kept".utf8))
+    }
+
+    @Test func sectorsAreLostOneByOneWithHolesBetween() throws {
+        let disk = MemoryFileSystem()
+        let a = try disk.open("data/a", .createNew)
+        try disk.syncDirectory("data")
+        let bytes = [UInt8](repeating: 7, count: 512 * 6 + 100)
+        try bytes.withUnsafeBytes { try disk.write(a, $0) }
+        var holes = 0
+        for seed in 0..<200 as Range<UInt64> {
+            let left = try #require(disk.crashed(.torn(seed)).bytes("data/a"))
+            #expect(left.count <= bytes.count)
+            for start in stride(from: 0, to: left.count, by: 512) {
+                let sector = left[start..<min(start + 512, left.count)]
+                #expect(sector.allSatisfy { $0 == 7 } || sector.allSatisfy { $0 == 0 })
+            }
+            if let gap = left.firstIndex(of: 0), left[gap...].contains(7) { holes += 1 }
+        }
+        #expect(holes > 20)
+    }
+
+    @Test func namesAreLostOneByOne() throws {
+        let disk = MemoryFileSystem()
+        for name in ["data/a", "data/b"] { disk.close(try disk.open(name, .createNew)) }
+        try disk.makeDirectory("data/new")
+        disk.close(try disk.open("data/new/c", .createNew))
+        try disk.syncDirectory("data/new")
+        var found: Set<[String]> = []
+        for seed in 0..<200 as Range<UInt64> { found.insert(disk.crashed(.torn(seed)).paths) }
+        #expect(found.contains(["data", "data/a"]) && found.contains(["data", "data/b"]))
+        // What lies in a directory goes with it.
+        #expect(found.allSatisfy { !$0.contains("data/new/c") || $0.contains("data/new") })
+        #expect(disk.crashed(.nothing).paths == ["data"])
+    }
+
+    @Test func aRenameBetweenDirectoriesNeverLosesTheFile() throws {
+        let disk = MemoryFileSystem(directories: ["data", "other"])
+        disk.put("data/a", [1])
+        try disk.rename("data/a", "other/a")
+        var found: Set<[String]> = []
+        for seed in 0..<100 as Range<UInt64> { found.insert(disk.crashed(.torn(seed)).paths) }
+        #expect(found == [["data", "data/a", "other"], ["data", "data/a", "other", "other/a"],
+                          ["data", "other", "other/a"]])
+    }
+
+    @Test func writesAreCarriedThroughInterruptionsAndShortCounts() throws {
+        let disk = MemoryFileSystem()
+        disk.faults.disturbWritesOneIn = 2
+        let a = try disk.open("data/a", .createNew)
+        var expected: [UInt8] = []
+        for count in 0..<200 {
+            let head = [UInt8](repeating: 1, count: count % 7), body = [UInt8](repeating: 2, count: count)
+            try head.withUnsafeBytes { head in try body.withUnsafeBytes { try disk.write(a, head, $0) } }
+            expected += head + body
+        }
+        #expect(disk.bytes("data/a") == expected && disk.events.count > 250)
+    }
+
+    @Test func roomComesBackWhenFilesGo() throws {
+        let disk = MemoryFileSystem()
+        disk.faults.capacity = 10
+        let a = try disk.open("data/a", .createNew)
+        try disk.write(a, ("12345678" as StaticString).bytes)
+        let b = try disk.open("data/b", .createNew)
+        #expect(throws: StorageError.self) { try disk.write(b, ("1234" as StaticString).bytes) }
+        #expect(disk.bytes("data/b") == Array("12".utf8))
+        try disk.unlink("data/a")
+        #expect(throws: StorageError.self) { try disk.write(b, ("3" as StaticString).bytes) }  // Still open.
+        disk.close(a)
+        try disk.write(b, ("345" as StaticString).bytes)
+        #expect(disk.usedBytes == 5)
+    }
 }

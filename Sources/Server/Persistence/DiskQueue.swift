@@ -28,7 +28,7 @@ final class DiskQueue: @unchecked Sendable {
 
     /// For steps from which nothing follows.
     func run(_ step: @escaping () -> Void) {
-        if thread == nil && !start() {
+        if thread == nil && !start() && !core.environment.isStepped {
             step()
             return
         }
@@ -40,6 +40,7 @@ final class DiskQueue: @unchecked Sendable {
 
     /// Without a thread, when the system gives none, steps are done at once.
     private func start() -> Bool {
+        if core.environment.isStepped { return false }
         let thread = LogThread("disk") { [self] in work() }
         guard (try? thread.start()) != nil else { return false }
         self.thread = thread
@@ -64,8 +65,25 @@ final class DiskQueue: @unchecked Sendable {
         }
     }
 
+    /// Steps wait to be done.
+    var hasSteps: Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        return !steps.isEmpty || isWorking
+    }
+
+    /// Without a thread: does the next step. False: there is none.
+    func takeStep() -> Bool {
+        lock.lock()
+        let step = steps.isEmpty ? nil : steps.removeFirst()
+        lock.unlock()
+        step?()
+        return step != nil
+    }
+
     /// Blocks until all steps so far are done (what follows from them is not yet).
     func wait() {
+        while core.environment.isStepped && takeStep() {}
         lock.lock()
         while !steps.isEmpty || isWorking { lock.waitForDone() }
         lock.unlock()

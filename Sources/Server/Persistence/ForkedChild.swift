@@ -58,6 +58,8 @@ struct ForkedChild {
     var last = ChildReport()
     var lastReportAt: MonotonicNanoseconds
     var copiedPeak: Int64 = 0
+    /// In simulations: there is no process.
+    var stepped: SteppedChild?
 
     enum End: Equatable {
         case success
@@ -67,6 +69,10 @@ struct ForkedChild {
 
     /// Takes the reports that came.
     mutating func readReports() {
+        if let stepped {
+            last = stepped.report
+            return
+        }
         var report = ChildReport()
         while withUnsafeMutableBytes(of: &report, { Glibc.read(reports, $0.baseAddress, $0.count) })
             == MemoryLayout<ChildReport>.size {
@@ -78,6 +84,7 @@ struct ForkedChild {
 
     /// Nil while it runs.
     func reap() -> End? {
+        if let stepped { return stepped.end }
         var status: Int32 = 0
         let result = waitpid(pid, &status, WNOHANG)
         if result == 0 || (result < 0 && errno == EINTR) { return nil }
@@ -88,8 +95,10 @@ struct ForkedChild {
         return (status >> 8) & 0xff == 0 ? .success : .failure
     }
 
-    func kill() { _ = Glibc.kill(pid, SIGKILL) }
-    func close() { _ = Glibc.close(reports) }
+    func kill() {
+        if let stepped { stepped.kill() } else { _ = Glibc.kill(pid, SIGKILL) }
+    }
+    func close() { if stepped == nil { _ = Glibc.close(reports) } }
 }
 
 /// Where a snapshot goes, as C strings made before the fork. The temporary's name holds the pid of its writer.

@@ -288,7 +288,7 @@ extension Persistence {
         operation = .none
     }
 
-    private func dropPendingFile() {
+    func dropPendingFile() {
         if let file = pendingFile { fileSystem.close(file) }
         pendingFile = nil
     }

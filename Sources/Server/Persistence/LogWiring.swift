@@ -86,7 +86,7 @@ extension Persistence {
 
     func makeLog(_ file: File, startingAt start: LogOffset) throws(StorageError) -> AppendLog {
         try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: makeFraming(),
-                      onProgress: { [waker] in waker.wake() })
+                      isStepped: core.environment.isStepped, onProgress: { [waker] in waker.wake() })
     }
 
     // MARK: Health

@@ -65,6 +65,7 @@ package final class Persistence {
     var childIsCancelled = false
     var forkCount = 0
     var lastForkMicroseconds = 0
+    var steppedChildren = 0
 
     // MARK: Rewrites
 
@@ -124,7 +125,7 @@ package final class Persistence {
         var lastLog: MonotonicNanoseconds
     }
 
-    init(_ core: ServerCore, fileSystem: any FileSystem = PosixFileSystem()) {
+    init(_ core: ServerCore, fileSystem: any FileSystem) {
         self.core = core
         self.fileSystem = fileSystem
         disk = DiskQueue(core)
@@ -190,7 +191,8 @@ package final class Persistence {
         var keys = 0
         for index in 0..<engine.keyspace.databaseCount { keys += engine.keyspace.databases[index].keys.count }
         let began = MonotonicNanoseconds.now()
-        child = image.fork(prefix: prefix, suffix: suffix, changes: engine.changesSinceSave, keys: keys)
+        child = core.environment.isStepped ? image.step(prefix: prefix, suffix: suffix, core, keys: keys)
+            : image.fork(prefix: prefix, suffix: suffix, changes: engine.changesSinceSave, keys: keys)
         guard child != nil else { return false }
         lastForkMicroseconds = Int(MonotonicNanoseconds.now().nanoseconds(since: began) / 1000)
         forkCount += 1
@@ -215,7 +217,8 @@ package final class Persistence {
         SnapshotImage(databases: engine.keyspace.databases, databaseCount: engine.keyspace.databaseCount,
                       purpose: purpose, options: snapshotOptions(purpose),
                       keyDelay: purpose.isDump ? configuration.rdbKeySaveDelay : 0,
-                      paths: SnapshotPaths(prefix: prefix, suffix: suffix, final: final))
+                      paths: SnapshotPaths(prefix: prefix, suffix: suffix, final: final),
+                      disk: core.environment.imageDisk)
     }
 
     /// Takes part in CONFIG SET.

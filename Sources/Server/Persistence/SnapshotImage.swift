@@ -24,21 +24,34 @@ struct SnapshotImage {
     /// Microseconds to rest after each key, for tests (`rdb-key-save-delay`).
     let keyDelay: Int
     let paths: SnapshotPaths
+    var disk: ImageDisk
 
     struct Failure {
         var stage: SnapshotStage
         var code: Int32
+
+        init(stage: SnapshotStage, code: Int32) {
+            self.stage = stage
+            self.code = code
+        }
+
+        /// Nil when a call's result is good.
+        init?(_ stage: SnapshotStage, _ result: Int32) {
+            if result >= 0 { return nil }
+            self.init(stage: stage, code: -result)
+        }
     }
 
     /// Nil: it is there, durable. On failure the temporary is gone.
     func write(report: (Int) -> Void) -> Failure? {
-        let file = open(paths.temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-        if file < 0 { return Failure(stage: .open, code: errno) }
+        let file = disk.create(disk.context, paths.temporary)
+        if file < 0 { return Failure(stage: .open, code: -file) }
         var failure = fill(file, report)
-        if failure == nil, fsync(file) != 0 { failure = Failure(stage: .sync, code: errno) }
-        if close(file) != 0, failure == nil { failure = Failure(stage: .sync, code: errno) }
+        if failure == nil { failure = Failure(.sync, disk.sync(disk.context, file)) }
+        let closed = disk.close(disk.context, file)
+        if failure == nil { failure = Failure(.sync, closed) }
         if failure == nil, let final = paths.final { failure = name(final) }
-        if failure != nil { unlink(paths.temporary) }
+        if failure != nil { _ = disk.unlink(disk.context, paths.temporary) }
         return failure
     }
 
@@ -54,21 +67,18 @@ struct SnapshotImage {
         let code: Int32
         switch purpose {
         case .dump, .base(.rdb):
-            code = RDBSnapshotWriter.write(databases: databases, count: databaseCount, to: file, options: options,
-                                           progress: progress)
+            code = RDBSnapshotWriter.write(databases: databases, count: databaseCount, to: file, on: disk,
+                                           options: options, progress: progress)
         case .base(.aof):
-            code = AOFRewriter.write(databases: databases, count: databaseCount, to: file, options: options,
-                                     progress: progress)
+            code = AOFRewriter.write(databases: databases, count: databaseCount, to: file, on: disk,
+                                     options: options, progress: progress)
         }
         return code == 0 ? nil : Failure(stage: .write, code: code)
     }
 
     private func name(_ final: UnsafeMutablePointer<CChar>) -> Failure? {
-        if rename(paths.temporary, final) != 0 { return Failure(stage: .rename, code: errno) }
-        let directory = open(paths.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        if directory < 0 { return Failure(stage: .syncDirectory, code: errno) }
-        defer { _ = close(directory) }
-        return fsync(directory) == 0 ? nil : Failure(stage: .syncDirectory, code: errno)
+        Failure(.rename, disk.rename(disk.context, paths.temporary, final))
+            ?? Failure(.syncDirectory, disk.syncDirectory(disk.context, paths.directory))
     }
 
     // MARK: In a child

@@ -80,6 +80,7 @@ enum Recovery {
     private static func openLog(_ core: ServerCore, _ persistence: Persistence) throws(StorageError) {
         let directory = persistence.directory
         var isFirstStart = false
+        try syncNames(directory)
         if let found = try findLog(directory) {
             try replay(core, found)
         } else {
@@ -87,6 +88,29 @@ enum Recovery {
             _ = try loadDump(core)
         }
         try openFiles(core, persistence, isFirstStart)
+    }
+
+    /// A server that was killed may have left names that are not durable, and this one is about to rely on them.
+    private static func syncNames(_ directory: AOFDirectory) throws(StorageError) {
+        let fileSystem = directory.fileSystem
+        try fileSystem.syncDirectory(directory.serverDirectory)
+        if try fileSystem.status(directory.path)?.kind == .directory { try fileSystem.syncDirectory(directory.path) }
+    }
+
+    /// Likewise for bytes. And should an fsync have failed in its last file, memory may have bytes that the disk does
+    /// not: they are read from the disk. (Earlier files were durable before it was begun.)
+    private static func syncFiles(_ directory: AOFDirectory, _ manifest: AOFManifest) throws(StorageError) {
+        let fileSystem = directory.fileSystem
+        var isLast = true
+        for entry in manifest.loadOrder.reversed() {
+            // Told by whoever loads it.
+            guard let status = try fileSystem.status(directory.path(entry)), status.size > 0 else { continue }
+            let file = try fileSystem.open(directory.path(entry), .append)
+            defer { fileSystem.close(file) }
+            try fileSystem.sync(file)
+            if isLast { fileSystem.dropCache(file) }
+            isLast = false
+        }
     }
 
     /// The manifest of the log that is there, whatever its age; nil: there is none.
@@ -133,6 +157,7 @@ enum Recovery {
         let place = found.isOld ? AOFDirectory(directory.fileSystem, serverDirectory: directory.serverDirectory,
                                                name: ".", filename: directory.filename) : directory
         let began = MonotonicNanoseconds.now()
+        try syncFiles(place, found.manifest)
         let result = try LogReplay.load(directory: place, manifest: found.manifest, core)
         persistence.lastLoadKeysLoaded = result.keysLoaded
         persistence.lastLoadKeysExpired = result.keysExpired

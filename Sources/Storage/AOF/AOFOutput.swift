@@ -9,8 +9,8 @@ struct AOFOutput: ~Copyable {
     private var records = OwnedBytes(capacity: recordBytes + 1024)
     private var sink: RDBOutput
 
-    init(_ descriptor: Int32, syncsIncrementally: Bool) {
-        sink = RDBOutput(descriptor: descriptor, compresses: false, computesChecksum: false,
+    init(_ descriptor: Int32, on disk: ImageDisk, syncsIncrementally: Bool) {
+        sink = RDBOutput(descriptor: descriptor, on: disk, compresses: false, computesChecksum: false,
                          syncsIncrementally: syncsIncrementally)
     }
 

@@ -35,8 +35,9 @@ package struct AOFRewriter: ~Copyable {
     /// - Parameter progress: told the number of keys written so far, now and then.
     /// - Returns: 0, or the errno of what failed.
     package static func write(databases: UnsafeMutablePointer<Database>, count: Int, to descriptor: Int32,
-                              options: RDBSnapshotOptions, progress: (Int) -> Void) -> Int32 {
-        var writer = AOFRewriter(descriptor, options)
+                              on disk: ImageDisk = .system, options: RDBSnapshotOptions,
+                              progress: (Int) -> Void) -> Int32 {
+        var writer = AOFRewriter(descriptor, disk, options)
         writer.putFunctions()
         for index in 0..<count where databases[index].keys.count > 0 {
             writer.put(databases[index], progress)
@@ -47,8 +48,8 @@ package struct AOFRewriter: ~Copyable {
         return writer.output.failure
     }
 
-    private init(_ descriptor: Int32, _ options: RDBSnapshotOptions) {
-        output = AOFOutput(descriptor, syncsIncrementally: options.syncsIncrementally)
+    private init(_ descriptor: Int32, _ disk: ImageDisk, _ options: RDBSnapshotOptions) {
+        output = AOFOutput(descriptor, on: disk, syncsIncrementally: options.syncsIncrementally)
         self.options = options
     }
 

@@ -127,6 +127,8 @@ package final class AppendLog: @unchecked Sendable {
     /// Where `pending`, the engine's buffer, begins.
     package private(set) var takenOffset: LogOffset
     private var thread: LogThread?
+    /// There is no thread: whoever drives the log takes its steps (`step`).
+    let isStepped: Bool
 
     enum Holder { case nobody, engine, log }
 
@@ -139,11 +141,14 @@ package final class AppendLog: @unchecked Sendable {
     ///   - start: the offset of the next record.
     ///   - onProgress: called on the log thread after each of its steps (offsets or state may have changed). Must only
     ///     wake the engine, which then looks at the offsets and calls `flush`.
+    ///   - isStepped: without a thread, for simulations.
     /// - Throws: when the file can't be synced: what a predecessor left in the page cache must be durable first.
     /// The log and its thread live until `close`.
     package init(_ fileSystem: any FileSystem, _ file: File, startingAt start: LogOffset, policy: FsyncPolicy,
                  framing: any BatchFraming, now: @escaping @Sendable () -> UnixMicroseconds = UnixMicroseconds.now,
+                 isStepped: Bool = false,
                  onProgress: @escaping @Sendable () -> Void) throws(StorageError) {
+        self.isStepped = isStepped
         self.fileSystem = fileSystem
         self.file = file
         self.framing = framing
@@ -156,6 +161,7 @@ package final class AppendLog: @unchecked Sendable {
         fileSize = try fileSystem.size(file)
         try fileSystem.syncData(file)
         counters.fileBytes = fileSize
+        if isStepped { return }
         let thread = LogThread("aof-log") { [self] in runLogThread() }
         try thread.start()
         self.thread = thread
@@ -393,6 +399,12 @@ package final class AppendLog: @unchecked Sendable {
             let isIdle = holder == .nobody && !hasBatch && !hasHeld && nextFile == nil && pending.isEmpty
             if isIdle && !(sync && isDirty) { return }
             if isIdle { syncIsRequested = true }
+            if isStepped {
+                lock.unlock()
+                while step() {}
+                lock.lock()
+                continue
+            }
             lock.signalWork()
             lock.waitForDone()
         }
@@ -400,13 +412,13 @@ package final class AppendLog: @unchecked Sendable {
 
     /// Ends the log thread and closes the file; `drain` first. Nothing may be called afterwards.
     package func close() {
-        guard let thread else { return }
+        guard !isStopping else { return }
         locked {
             isStopping = true
             lock.signalWork()
         }
-        thread.join()
-        self.thread = nil
+        thread?.join()
+        thread = nil
         fileSystem.close(file)
         if let nextFile { fileSystem.close(nextFile) }
     }

@@ -27,20 +27,34 @@ extension AppendLog {
                 lock.waitForWork(until: holder == .engine ? nil : deadline())
                 continue
             }
-            holder = .log
-            let start = LogOffset(written.load(ordering: .relaxed))
-            lock.unlock()
-            let outcome = perform(step, at: start)
-            lock.lock()
-            holder = .nobody
-            publish(outcome, step)
-            lock.signalDone()
-            lock.unlock()
-            onProgress()
-            lock.lock()
+            take(step)
         }
         lock.signalDone()
         lock.unlock()
+    }
+
+    /// Lock held, and let go meanwhile.
+    private func take(_ step: Step) {
+        holder = .log
+        let start = LogOffset(written.load(ordering: .relaxed))
+        lock.unlock()
+        let outcome = perform(step, at: start)
+        lock.lock()
+        holder = .nobody
+        publish(outcome, step)
+        lock.signalDone()
+        lock.unlock()
+        onProgress()
+        lock.lock()
+    }
+
+    /// Without a thread: does what it would do next. False: nothing is to be done now.
+    package func step() -> Bool {
+        lock.lock()
+        defer { lock.unlock() }
+        guard !isStopping, let next = nextStep() else { return false }
+        take(next)
+        return true
     }
 
     // MARK: What to do next, lock held

@@ -66,6 +66,9 @@ package protocol FileSystem: AnyObject, Sendable {
     func syncData(_ file: File) throws(StorageError)
     /// fsync: all of the file.
     func sync(_ file: File) throws(StorageError)
+    /// Forgets what memory has of the file, as far as it is on the disk: later reads show what the disk has. (After a
+    /// failed fsync memory may have more.) A request to the kernel, which nothing answers.
+    func dropCache(_ file: File)
     func size(_ file: File) throws(StorageError) -> Int
 
     /// Atomically replaces `target` if it exists.

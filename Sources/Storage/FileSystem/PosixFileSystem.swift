@@ -46,29 +46,17 @@ package final class PosixFileSystem: FileSystem {
     }
 
     package func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError) {
-        let total = head.count + body.count
-        var done = 0
-        while done < total {
-            let written = try call(.write, file.path) {
-                head.count == 0 ? Glibc.write(file.descriptor, body.baseAddress.unsafelyUnwrapped + done, total - done)
-                    : Self.gather(file.descriptor, head, body, from: done)
-            }
-            if written <= 0 {
-                throw StorageError(.write, file.path, .shortWrite(written: done, expected: total))
-            }
-            done += written
+        try WholeTransfer.write(file.path, head, body) { head, body in
+            let written = head.count == 0 ? Glibc.write(file.descriptor, body.baseAddress, body.count)
+                : Self.gather(file.descriptor, head, body)
+            return written < 0 ? -Int(errno) : written
         }
     }
 
-    /// One writev of what is left of both parts behind `done` bytes.
-    private static func gather(_ descriptor: Int32, _ head: Bytes, _ body: Bytes, from done: Int) -> Int {
-        let headDone = min(done, head.count)
-        let bodyDone = done - headDone
+    private static func gather(_ descriptor: Int32, _ head: Bytes, _ body: Bytes) -> Int {
         var parts = (
-            iovec(iov_base: UnsafeMutableRawPointer(mutating: head.baseAddress.map { $0 + headDone }),
-                  iov_len: head.count - headDone),
-            iovec(iov_base: UnsafeMutableRawPointer(mutating: body.baseAddress.map { $0 + bodyDone }),
-                  iov_len: body.count - bodyDone))
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: head.baseAddress), iov_len: head.count),
+            iovec(iov_base: UnsafeMutableRawPointer(mutating: body.baseAddress), iov_len: body.count))
         return withUnsafeBytes(of: &parts) { raw in
             writev(descriptor, raw.assumingMemoryBound(to: iovec.self).baseAddress, 2)
         }
@@ -85,6 +73,8 @@ package final class PosixFileSystem: FileSystem {
     package func sync(_ file: File) throws(StorageError) {
         _ = try call(.sync, file.path) { fsync(file.descriptor) }
     }
+
+    package func dropCache(_ file: File) { _ = posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_DONTNEED) }
 
     package func size(_ file: File) throws(StorageError) -> Int {
         var status = stat()

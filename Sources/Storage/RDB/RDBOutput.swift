@@ -20,6 +20,7 @@ package struct RDBOutput: ~Copyable {
     private var buffer: OwnedBytes
     /// -1: everything stays in the buffer.
     private let descriptor: Int32
+    private let disk: ImageDisk
     private var flushedBytes = 0
     private var crc: UInt64 = 0
     private var crcPosition = 0
@@ -33,8 +34,10 @@ package struct RDBOutput: ~Copyable {
     package private(set) var failure: Int32 = 0
 
     /// Writes to `descriptor`, which stays the caller's.
-    package init(descriptor: Int32, compresses: Bool, computesChecksum: Bool, syncsIncrementally: Bool) {
+    package init(descriptor: Int32, on disk: ImageDisk = .system, compresses: Bool, computesChecksum: Bool,
+                 syncsIncrementally: Bool) {
         self.descriptor = descriptor
+        self.disk = disk
         self.compresses = compresses
         self.computesChecksum = computesChecksum
         self.syncsIncrementally = syncsIncrementally
@@ -45,6 +48,7 @@ package struct RDBOutput: ~Copyable {
     /// Writes to memory.
     package init(compresses: Bool) {
         descriptor = -1
+        disk = .system
         self.compresses = compresses
         computesChecksum = true
         syncsIncrementally = false
@@ -104,10 +108,10 @@ package struct RDBOutput: ~Copyable {
         guard let base = bytes.baseAddress else { return }
         var done = 0
         while done < bytes.count {
-            let count = Glibc.write(descriptor, base + done, bytes.count &- done)
+            let count = disk.write(disk.context, descriptor, base + done, bytes.count &- done)
             if count < 0 {
-                if errno == EINTR { continue }
-                failure = errno
+                if count == -Int(EINTR) { continue }
+                failure = Int32(truncatingIfNeeded: -count)
                 return
             }
             if count == 0 {
@@ -119,7 +123,7 @@ package struct RDBOutput: ~Copyable {
         unsyncedBytes &+= bytes.count
         if syncsIncrementally, unsyncedBytes >= Self.syncInterval {
             unsyncedBytes = 0
-            if fdatasync(descriptor) != 0 { failure = errno }
+            failure = -disk.syncData(disk.context, descriptor)
         }
     }
 

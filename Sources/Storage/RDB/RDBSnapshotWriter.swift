@@ -64,8 +64,9 @@ package struct RDBSnapshotWriter: ~Copyable {
     /// - Parameter progress: told the number of keys written so far, now and then.
     /// - Returns: 0, or the errno of what failed.
     package static func write(databases: UnsafeMutablePointer<Database>, count: Int, to descriptor: Int32,
-                              options: RDBSnapshotOptions, progress: (Int) -> Void) -> Int32 {
-        var writer = RDBSnapshotWriter(descriptor, options)
+                              on disk: ImageDisk = .system, options: RDBSnapshotOptions,
+                              progress: (Int) -> Void) -> Int32 {
+        var writer = RDBSnapshotWriter(descriptor, disk, options)
         writer.putHeader()
         for index in 0..<count where databases[index].keys.count > 0 {
             writer.put(databases[index], progress)
@@ -79,8 +80,8 @@ package struct RDBSnapshotWriter: ~Copyable {
         return writer.output.failure
     }
 
-    private init(_ descriptor: Int32, _ options: RDBSnapshotOptions) {
-        output = RDBOutput(descriptor: descriptor, compresses: options.compresses,
+    private init(_ descriptor: Int32, _ disk: ImageDisk, _ options: RDBSnapshotOptions) {
+        output = RDBOutput(descriptor: descriptor, on: disk, compresses: options.compresses,
                            computesChecksum: options.computesChecksum,
                            syncsIncrementally: options.syncsIncrementally)
         self.options = options

@@ -1,0 +1,18 @@
+import Storage
+
+/// What the server takes from the system around it. A simulation gives its own.
+package struct ServerEnvironment {
+    package var fileSystem: any FileSystem = PosixFileSystem()
+    /// The same disk, for whoever writes images.
+    package var imageDisk = ImageDisk.system
+    /// No threads and no children: whoever drives the server takes their steps (Persistence/Stepping.swift).
+    package var isStepped = false
+
+    package init() {}
+
+    package init(simulating fileSystem: any FileSystem, imageDisk: ImageDisk) {
+        self.fileSystem = fileSystem
+        self.imageDisk = imageDisk
+        isStepped = true
+    }
+}
