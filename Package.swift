@@ -24,6 +24,8 @@ let package = Package(
         .target(name: "CShims"),
         .systemLibrary(name: "CLua", pkgConfig: "lua5.1", providers: [.apt(["liblua5.1-0-dev"])]),
         .target(name: "CScripting", dependencies: ["CLua"]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CTLS", dependencies: ["COpenSSL"]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
 
@@ -38,7 +40,8 @@ let package = Package(
         .target(name: "Engine", dependencies: ["Commands", "Scripting", "Keyspace", "Encodings", "RESP", "Primitives"],
                 swiftSettings: house),
         .target(name: "Server",
-                dependencies: ["Engine", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims"],
+                dependencies: ["Engine", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims",
+                               "CTLS"],
                 swiftSettings: house),
 
         .executableTarget(name: "swift-redis-server", dependencies: ["Server", "Primitives"], swiftSettings: house),

@@ -35,6 +35,9 @@ package final class ServerCore {
     /// The log, snapshots, and what is known of the disk.
     package private(set) lazy var persistence = Persistence(self, fileSystem: environment.fileSystem)
 
+    /// TLS: its certificates, and connections that are not clients yet.
+    private(set) lazy var encryption = Encryption(self)
+
     /// Frees memory and closes files on a thread of its own.
     package let background = Background()
     var cronTimer: LoopTimer?

@@ -133,6 +133,7 @@ package final class Configuration {
     package var clientQueryBufferLimit = 1073741824
     package var bind = BindAddress.standard
     package var clientOutputBufferLimits = OutputBufferLimits()
+    package var tls = TLSConfiguration()
 
     // MARK: Memory
 

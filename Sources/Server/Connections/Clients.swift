@@ -1,3 +1,4 @@
+import CTLS
 import Commands
 import Engine
 import Glibc
@@ -17,32 +18,45 @@ extension ServerCore {
     // MARK: Coming and going
 
     /// A socket that was just accepted; it belongs to the server from here on.
-    func accept(_ descriptor: Int32, isUnix: Bool) {
-        if connections.count >= connectionLimits.maximumClients {
+    func accept(_ descriptor: Int32, _ kind: ConnectionKind) {
+        if connections.count + encryption.handshakeCount >= connectionLimits.maximumClients {
             statistics.connectionsRejected += 1
-            refuse(descriptor, "-ERR max number of clients reached\r\n")
+            refuse(descriptor, kind, "-ERR max number of clients reached\r\n")
             return
         }
-        let peer = isUnix ? nil : Socket.address(descriptor, .peer)
-        if let line = refusal?(peer?.host, isUnix) {
+        let peer = kind == .unix ? nil : Socket.address(descriptor, .peer)
+        if let line = refusal?(peer?.host, kind == .unix) {
             statistics.connectionsRejected += 1
-            refuse(descriptor, line)
+            refuse(descriptor, kind, line)
             return
         }
-        if !isUnix { Socket.tuneClient(descriptor, keepaliveSeconds: connectionLimits.keepaliveSeconds) }
-        let local = isUnix ? nil : Socket.address(descriptor, .local)
-        let connection = Connection(server: self, descriptor: descriptor, session: makeSession(), isUnix: isUnix,
-                                    address: text(peer), localAddress: text(local))
+        if kind != .unix { Socket.tuneClient(descriptor, keepaliveSeconds: connectionLimits.keepaliveSeconds) }
+        traffic.pointee.statistics.connectionsReceived += 1
+        if kind == .tls { encryption.begin(descriptor) } else { admit(descriptor, kind, stream: nil) }
+    }
+
+    /// Makes a client of a socket, which is the server's, and its stream, whose handshake is done.
+    func admit(_ descriptor: Int32, _ kind: ConnectionKind, stream: OpaquePointer?) {
+        let peer = kind == .unix ? nil : Socket.address(descriptor, .peer)
+        let local = kind == .unix ? nil : Socket.address(descriptor, .local)
+        let connection = Connection(server: self, descriptor: descriptor, session: makeSession(),
+                                    isUnix: kind == .unix, address: text(peer), localAddress: text(local),
+                                    stream: stream)
         guard loop.watch(connection, .read) else {
+            if let stream { sr_tls_stream_free(stream) }
             close(descriptor)
             return
         }
-        traffic.pointee.statistics.connectionsReceived += 1
         connections[connection.session.id] = connection
+        if let stream {
+            recogniseCertificate(connection.session, stream)
+            // The first request may have come with the end of the handshake.
+            connection.receiveSoon()
+        }
         onConnect?(connection)
     }
 
-    private func text(_ address: (host: String, port: Int)?) -> String {
+    func text(_ address: (host: String, port: Int)?) -> String {
         guard let address else { return "\(unixSocketPath):0" }
         return address.host.utf8.contains(UInt8(ascii: ":")) ? "[\(address.host)]:\(address.port)"
             : "\(address.host):\(address.port)"
@@ -57,7 +71,12 @@ extension ServerCore {
         return session
     }
 
-    private func refuse(_ descriptor: Int32, _ line: String) {
+    private func refuse(_ descriptor: Int32, _ kind: ConnectionKind, _ line: String) {
+        if kind == .tls {
+            // Without a handshake there are no words.
+            close(descriptor)
+            return
+        }
         var line = line
         line.withUTF8 { _ = send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
         lingering.append(Lingering(self, descriptor: descriptor))

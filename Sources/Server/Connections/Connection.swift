@@ -1,3 +1,4 @@
+import CTLS
 import Engine
 import Glibc
 import Primitives
@@ -57,6 +58,13 @@ package final class Connection: LoopSource, SessionLink {
     /// Room of the output when the server last looked.
     var notedOutputCapacity = 256
 
+    /// nil: the bytes are as they are.
+    private(set) var stream: OpaquePointer?
+    // Of a stream (TLSConnection.swift).
+    var readAwaitsRoom = false
+    var writeAwaitsInput = false
+    var isReceivingSoon = false
+
     package let isUnix: Bool
     /// `ip:port`, or `path:0` for a Unix socket, as CLIENT LIST prints them.
     package let address: String
@@ -71,7 +79,7 @@ package final class Connection: LoopSource, SessionLink {
     static let heldInputBound = 64 << 20
 
     init(server: ServerCore, descriptor: Int32, session: Session, isUnix: Bool, address: String,
-         localAddress: String) {
+         localAddress: String, stream: OpaquePointer?) {
         self.server = server
         engine = .passUnretained(server.engine)
         traffic = server.traffic
@@ -79,6 +87,7 @@ package final class Connection: LoopSource, SessionLink {
         self.isUnix = isUnix
         self.address = address
         self.localAddress = localAddress
+        self.stream = stream
         parser = RequestParser(limits: server.requestLimits)
         super.init(descriptor: descriptor)
         session.link = self
@@ -91,6 +100,10 @@ package final class Connection: LoopSource, SessionLink {
     // MARK: Input
 
     package override func ready(_ events: LoopEvents) {
+        if stream != nil {
+            readyEncrypted(events)
+            return
+        }
         if events.contains(.write) { roomReady() }
         if events.contains(.read) && interest.contains(.read) {
             receive()
@@ -100,13 +113,20 @@ package final class Connection: LoopSource, SessionLink {
         }
     }
 
-    private func receive() {
+    /// Reads what the peer sent; as `read`.
+    @inline(__always)
+    private func take(_ buffer: UnsafeMutableRawPointer, _ room: Int) -> Int {
+        if let stream { return takeEncrypted(stream, buffer, room) }
+        return read(descriptor, buffer, room)
+    }
+
+    func receive() {
         if pendingInput > 0 {
             receiveBehindInput()
             return
         }
         let buffer = traffic.pointee.readBuffer
-        let count = read(descriptor, buffer, Self.sharedReadBytes)
+        let count = take(buffer, Self.sharedReadBytes)
         guard received(count) else { return }
         let bytes = Bytes(start: buffer, count: count)
         let used = isHeldBack ? hold() : process(bytes)
@@ -118,7 +138,7 @@ package final class Connection: LoopSource, SessionLink {
         let missing = needed - pendingInput
         input.reserve(missing > 0 ? missing : Self.sliceBytes)
         let room = min(input.capacity - input.count, missing > 0 ? Self.bigReadBytes : Self.sliceBytes)
-        let count = read(descriptor, input.base + input.count, room)
+        let count = take(input.base + input.count, room)
         guard received(count) else { return }
         input.commit(count)
         if pendingInput >= needed { hasMore = true }
@@ -286,6 +306,7 @@ package final class Connection: LoopSource, SessionLink {
     /// All replies are with the kernel: FIN follows them.
     func finish() {
         guard isOpen else { return }
+        if let stream, !saysEnd(stream) { return }
         leave()
         if hasEnded {
             Glibc.close(descriptor)
@@ -297,6 +318,8 @@ package final class Connection: LoopSource, SessionLink {
     private func leave() {
         isOpen = false
         server.loop.remove(self)
+        if let stream { sr_tls_stream_free(stream) }
+        stream = nil
         input.removeAll(keeping: 16)
         hasMore = false
         session.link = nil

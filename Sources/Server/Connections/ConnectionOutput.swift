@@ -78,11 +78,17 @@ extension Connection {
         return remainsGated
     }
 
+    /// Gives bytes to the peer; as `send`.
+    @inline(__always)
+    private func give(_ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
+        if let stream { return giveEncrypted(stream, bytes, count) }
+        return send(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
+    }
+
     /// Writes the output up to `end`; false if the peer is gone.
     private func transmit(_ end: Int) -> Bool {
         let count = end - session.sentCount
-        let taken = send(descriptor, session.output.pointee.base + session.sentCount, count,
-                         Int32(MSG_NOSIGNAL))
+        let taken = give(session.output.pointee.base + session.sentCount, count)
         if taken < 0 {
             if errno == EAGAIN || errno == EINTR {
                 awaitsRoom = true
@@ -109,6 +115,7 @@ extension Connection {
         var wanted: LoopEvents = awaitsRoom ? .write : []
         let isFull = hasMore && pendingInput > Self.heldInputBound
         if !hasEnded && !isClosing && !isFull { wanted.insert(.read) }
+        if stream != nil { wanted = encryptedInterest(wanted) }
         if interest != wanted { server.loop.change(self, to: wanted) }
     }
 

@@ -10,11 +10,11 @@ package final class Listener: LoopSource {
     /// The TCP port, also when the kernel chose it; 0 for a Unix socket.
     package let port: Int
 
-    /// Of one event; what is left makes another.
-    private static let acceptsPerEvent = 1000
+    private let kind: ConnectionKind
 
-    private init(server: ServerCore, descriptor: Int32, unixPath: String) {
+    private init(server: ServerCore, descriptor: Int32, _ kind: ConnectionKind, unixPath: String) {
         self.server = server
+        self.kind = kind
         self.unixPath = unixPath
         port = Socket.address(descriptor, .local)?.port ?? 0
         super.init(descriptor: descriptor)
@@ -22,9 +22,9 @@ package final class Listener: LoopSource {
     }
 
     /// - Parameter host: an address, or `*` / `::*` for all of IPv4 / IPv6.
-    package static func listenTCP(_ server: ServerCore, host: String, port: Int, backlog: Int)
+    package static func listenTCP(_ server: ServerCore, host: String, port: Int, _ kind: ConnectionKind, backlog: Int)
         throws(SocketError) -> Listener {
-        Listener(server: server, descriptor: try Socket.listenTCP(host: host, port: port, backlog: backlog),
+        Listener(server: server, descriptor: try Socket.listenTCP(host: host, port: port, backlog: backlog), kind,
                  unixPath: "")
     }
 
@@ -32,7 +32,7 @@ package final class Listener: LoopSource {
     package static func listenUnix(_ server: ServerCore, path: String, permissions: Int, backlog: Int)
         throws(SocketError) -> Listener {
         let descriptor = try Socket.listenUnix(path: path, permissions: permissions, backlog: backlog)
-        return Listener(server: server, descriptor: descriptor, unixPath: path)
+        return Listener(server: server, descriptor: descriptor, .unix, unixPath: path)
     }
 
     /// Stops listening; a Unix socket's file goes too.
@@ -44,10 +44,13 @@ package final class Listener: LoopSource {
     }
 
     package override func ready(_ events: LoopEvents) {
-        for _ in 0..<Self.acceptsPerEvent {
+        // What is left makes another event.
+        let configuration = server.configuration
+        let most = kind == .tls ? configuration.tls.maxNewConnectionsPerCycle : configuration.maxNewConnectionsPerCycle
+        for _ in 0..<most {
             let client = sr_accept(descriptor)
             if client >= 0 {
-                server.accept(client, isUnix: !unixPath.isEmpty)
+                server.accept(client, kind)
                 continue
             }
             switch errno {

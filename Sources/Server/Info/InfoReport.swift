@@ -49,7 +49,7 @@ enum InfoReport {
         writer.field("process_id", Int(getpid()))
         writer.field("process_supervised", Supervisor.resolve(core.configuration.supervised).rawValue)
         writer.field("run_id", identity.runID)
-        writer.field("tcp_port", core.configuration.port)
+        writer.field("tcp_port", core.configuration.listenedPort)
         writer.field("server_time_usec", now.rawValue)
         writer.field("uptime_in_seconds", uptime)
         writer.field("uptime_in_days", uptime / 86400)
@@ -68,14 +68,15 @@ enum InfoReport {
 
     /// A line for each kind of listener, with all its addresses as they are configured.
     private static func listeners(_ core: ServerCore, _ writer: inout InfoWriter) {
-        var number = 0
+        let binds = core.configuration.bind.map { ",bind=\($0.isOptional ? "-" : "")\($0.host)" }.joined()
         if let port = core.lifecycle.tcpListeners.first?.port {
-            let binds = core.configuration.bind.map { ",bind=\($0.isOptional ? "-" : "")\($0.host)" }.joined()
-            writer.field(named: "listener\(number)", "name=tcp\(binds),port=\(port)")
-            number += 1
+            writer.field(named: "listener0", "name=tcp\(binds),port=\(port)")
         }
         if let path = core.lifecycle.unixListener?.unixPath {
-            writer.field(named: "listener\(number)", "name=unix,bind=\(path)")
+            writer.field(named: "listener1", "name=unix,bind=\(path)")
+        }
+        if let port = core.lifecycle.tlsListeners.first?.port {
+            writer.field(named: "listener2", "name=tls\(binds),port=\(port)")
         }
     }
 

@@ -15,6 +15,7 @@ package final class Lifecycle {
     package let executable = Lifecycle.executablePath()
 
     package var tcpListeners: [Listener] = []
+    package var tlsListeners: [Listener] = []
     package var unixListener: Listener?
 
     /// Turns of the cron in a second: `hz`, or more with many clients and `dynamic-hz`.

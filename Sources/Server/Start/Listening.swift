@@ -4,33 +4,45 @@ import Primitives
 import Glibc
 #endif
 
-// Where the server listens: `bind` × `port`, and `unixsocket`.
+// Where the server listens: `bind` × `port`, `bind` × `tls-port`, and `unixsocket`.
 
 extension Lifecycle {
     /// Opens everything that is configured. False: something failed, and was logged; what was opened stays so.
     func listen() -> Bool {
-        guard listenTCP() else {
+        do throws(ConfigurationError) {
+            try core.encryption.configure()
+        } catch {
+            core.log.write(.warning, "Failed to configure TLS: \(error.text)")
+            return false
+        }
+        guard listenTCP(.tcp) else {
             core.log.write(.warning, "Failed listening on port \(configuration.port) (tcp), aborting.")
             return false
         }
+        guard listenTCP(.tls) else {
+            core.log.write(.warning, "Failed listening on port \(configuration.tls.port) (tls), aborting.")
+            return false
+        }
         guard listenUnix() else { return false }
-        if tcpListeners.isEmpty && unixListener == nil {
+        if tcpListeners.isEmpty && tlsListeners.isEmpty && unixListener == nil {
             core.log.write(.warning, "Configured to not listen anywhere, exiting.")
             return false
         }
         return true
     }
 
-    private func listenTCP() -> Bool {
-        if configuration.port == 0 { return true }
+    private func listenTCP(_ kind: ConnectionKind) -> Bool {
+        let port = kind == .tls ? configuration.tls.port : configuration.port
+        if port == 0 { return true }
         for address in configuration.bind {
             do throws(SocketError) {
-                tcpListeners.append(try Listener.listenTCP(core, host: address.host, port: configuration.port,
-                                                           backlog: configuration.tcpBacklog))
+                let listener = try Listener.listenTCP(core, host: address.host, port: port, kind,
+                                                      backlog: configuration.tcpBacklog)
+                if kind == .tls { tlsListeners.append(listener) } else { tcpListeners.append(listener) }
             } catch {
                 if address.isOptional && error.meansNoSuchAddress { continue }
                 core.log.write(.warning, "Warning: Could not create server TCP listening socket "
-                    + "\(address.host):\(configuration.port): \(error)")
+                    + "\(address.host):\(port): \(error)")
                 return false
             }
         }
@@ -52,19 +64,47 @@ extension Lifecycle {
     }
 
     /// CONFIG SET bind or port: the old addresses are given up first, for the new ones may overlap with them.
-    func listenAnew() -> Bool {
-        for listener in tcpListeners { listener.close() }
-        tcpListeners = []
-        if listenTCP() { return true }
-        for listener in tcpListeners { listener.close() }
-        tcpListeners = []
+    func listenAnew(_ kind: ConnectionKind) -> Bool {
+        stopListening(kind)
+        if listenTCP(kind) { return true }
+        stopListening(kind)
         return false
+    }
+
+    private func stopListening(_ kind: ConnectionKind) {
+        for listener in kind == .tls ? tlsListeners : tcpListeners { listener.close() }
+        if kind == .tls { tlsListeners = [] } else { tcpListeners = [] }
+    }
+
+    /// Settings of TLS that change: the files are read anew, and connections that are there stay as they are.
+    func followEncryption() {
+        let names = [
+            "tls-cert-file", "tls-key-file", "tls-key-file-pass", "tls-client-cert-file", "tls-client-key-file",
+            "tls-client-key-file-pass", "tls-dh-params-file", "tls-ca-cert-file", "tls-ca-cert-dir", "tls-protocols",
+            "tls-ciphers", "tls-ciphersuites", "tls-auth-clients", "tls-prefer-server-ciphers", "tls-session-caching",
+            "tls-session-cache-size", "tls-session-cache-timeout", "tls-cluster", "tls-replication", "tls-port",
+        ]
+        configuration.onChange(names) { core throws(ConfigurationError) in
+            do throws(ConfigurationError) {
+                try core.encryption.configure()
+            } catch {
+                core.log.write(.warning, "Failed to configure TLS: \(error.text)")
+                throw ConfigurationError("Unable to update TLS configuration. \(error.text)")
+            }
+        }
+        configuration.onChange("tls-port") { core throws(ConfigurationError) in
+            guard core.lifecycle.listenAnew(.tls) else {
+                throw ConfigurationError("Unable to listen on this port. Check server logs.")
+            }
+            core.lifecycle.showTitle()
+        }
     }
 
     /// One line a kind of listener, in redis-server's words: many a script waits for them.
     func announceReadiness() {
         if !tcpListeners.isEmpty { core.log.write(.notice, "Ready to accept connections tcp") }
         if unixListener != nil { core.log.write(.notice, "Ready to accept connections unix") }
+        if !tlsListeners.isEmpty { core.log.write(.notice, "Ready to accept connections tls") }
     }
 
     // MARK: Who is let in

@@ -10,13 +10,13 @@ import Glibc
 extension Lifecycle {
     func followSettings() {
         configuration.onChange("bind") { core throws(ConfigurationError) in
-            guard core.lifecycle.listenAnew() else {
+            guard core.lifecycle.listenAnew(.tcp), core.lifecycle.listenAnew(.tls) else {
                 throw ConfigurationError("Failed to bind to specified addresses.")
             }
             core.lifecycle.showTitle()
         }
         configuration.onChange("port") { core throws(ConfigurationError) in
-            guard core.lifecycle.listenAnew() else {
+            guard core.lifecycle.listenAnew(.tcp) else {
                 throw ConfigurationError("Unable to listen on this port. Check server logs.")
             }
             core.lifecycle.showTitle()
@@ -45,6 +45,7 @@ extension Lifecycle {
             core.lifecycle.applyCrashReport()
         }
         configuration.onChange("proc-title-template") { core throws(ConfigurationError) in core.lifecycle.showTitle() }
+        followEncryption()
         copyConnectionLimits()
     }
 
@@ -81,14 +82,15 @@ extension Lifecycle {
         guard configuration.setProcTitle else { return }
         let configuration = configuration
         let host = configuration.bind.first.map { $0.host } ?? "*"
+        let listenedPort = configuration.listenedPort
         let title = ProcessTitle.expand(configuration.procTitleTemplate) { name in
             switch name {
             case "title": CommandLine.arguments.first ?? ""
             case "listen-addr":
-                configuration.port != 0 ? "\(host):\(configuration.port)" : configuration.unixsocket
+                listenedPort != 0 ? "\(host):\(listenedPort)" : configuration.unixsocket
             case "server-mode": configuration.clusterEnabled ? "[cluster]" : ""
             case "port": "\(configuration.port)"
-            case "tls-port": configuration.value(of: "tls-port") ?? "0"
+            case "tls-port": "\(configuration.tls.port)"
             case "unixsocket": configuration.unixsocket
             default: configuration.file ?? ""
             }

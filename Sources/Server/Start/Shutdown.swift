@@ -94,7 +94,7 @@ extension Lifecycle {
     }
 
     private func closeListeners() {
-        for listener in tcpListeners { listener.close() }
+        for listener in tcpListeners + tlsListeners { listener.close() }
         if let unixListener {
             core.log.write(.notice, "Removing the unix socket file.")
             unixListener.close()

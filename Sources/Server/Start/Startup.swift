@@ -85,7 +85,6 @@ package struct Startup {
 
     /// Whoever builds one of these removes its line.
     private var missing: [(isAsked: Bool, reason: String)] { [
-        (configuration.value(of: "tls-port") != "0", "tls-port: this server does not speak TLS"),
         (!configuration.renamedCommands.isEmpty, "rename-command: this server does not rename commands"),
         (!configuration.users.isEmpty, "user: this server has no access control lists"),
         (!configuration.aclfile.isEmpty, "aclfile: this server has no access control lists"),

@@ -15,7 +15,7 @@ extension Directives {
         .integer("unixsocketperm", \.unixsocketperm, 0...0o777, as: .octal, [.immutable]),
         .keptInteger("socket-mark-id", 0, 0...uint32, [.immutable]),
         .integer("max-new-connections-per-cycle", \.maxNewConnectionsPerCycle, 1...1000),
-        .keptInteger("max-new-tls-connections-per-cycle", 1, 1...1000),
+        .integer("max-new-tls-connections-per-cycle", \.tls.maxNewConnectionsPerCycle, 1...1000),
         .keptInteger("client-default-resp", 2, 2...3, [.immutable, .hidden]),
         .integer("proto-max-bulk-len", \.protoMaxBulkLen, 1048576...unbounded, as: .memory),
         .integer("client-query-buffer-limit", \.clientQueryBufferLimit, 1048576...unbounded, as: .memory),
