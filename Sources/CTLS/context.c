@@ -51,9 +51,15 @@ static int use_identity(SSL_CTX *context, const char *certificate, const char *k
     SSL_CTX_set_default_passwd_cb_userdata(context, (void *)password);
     if (SSL_CTX_use_certificate_chain_file(context, certificate) != 1)
         return refuse(error, room, certificate_directive, certificate);
-    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+    int is_key = SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) == 1;
+    int reason = ERR_GET_REASON(ERR_peek_error());
+    if (!is_key && reason != X509_R_KEY_VALUES_MISMATCH && reason != X509_R_KEY_TYPE_MISMATCH)
         return refuse(error, room, key_directive, key);
-    if (SSL_CTX_check_private_key(context) != 1) return refuse(error, room, key_directive, key);
+    if (!is_key || SSL_CTX_check_private_key(context) != 1) {
+        ERR_clear_error();
+        snprintf(error, room, "%s '%s': not the key of the certificate in '%s'", key_directive, key, certificate);
+        return 0;
+    }
     // The password is the caller's.
     SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
     return 1;

@@ -8,6 +8,7 @@ A reply is a pair (kind, payload), so that replies compare exactly:
 Attributes ('|') are read and dropped.
 """
 import socket
+import ssl
 
 
 class Disconnected(Exception):
@@ -29,9 +30,9 @@ def encode(arguments):
 
 
 class Client:
-    """`address` is (host, port) or the path of a Unix socket."""
+    """`address` is (host, port) or the path of a Unix socket; `tls` an SSLContext."""
 
-    def __init__(self, address, protocol=2, timeout=20.0):
+    def __init__(self, address, protocol=2, timeout=20.0, tls=None):
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         else:
@@ -42,6 +43,8 @@ class Client:
         self.position = 0
         try:
             self.socket.connect(address)
+            if tls:
+                self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
         except OSError as error:
             self.socket.close()
             raise Disconnected(str(error)) from error
@@ -67,7 +70,7 @@ class Client:
     def send_raw(self, data):
         try:
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError) as error:
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError) as error:
             raise Disconnected(str(error)) from error
 
     def send(self, *arguments):
@@ -104,7 +107,7 @@ class Client:
             if quiet:
                 return False
             raise TimeoutError("no reply in time") from error
-        except ConnectionError as error:
+        except (ConnectionError, ssl.SSLError) as error:
             raise Disconnected(str(error)) from error
         if not data:
             raise Disconnected("end of stream")

@@ -56,9 +56,10 @@ def scratch(prefix="swift-redis-"):
 
 
 class Server:
-    """One server process. `options` maps directive to value (a list gives several values)."""
+    """One server process. `options` maps directive to value (a list gives several values). With `tls`, an SSLContext of
+    its clients, it listens on a TLS port alone (certificates are among the options)."""
 
-    def __init__(self, which, options=None, directory=None, configuration=None, environment=None):
+    def __init__(self, which, options=None, directory=None, configuration=None, environment=None, tls=None):
         self.which = which
         self.path = binary(which, configuration)
         self.directory = directory or scratch()
@@ -66,6 +67,7 @@ class Server:
                         "bind": "127.0.0.1", "protected-mode": "no", "daemonize": "no"}
         self.options.update(options or {})
         self.environment = environment
+        self.tls = tls
         self.process = None
         self.port = 0
         self.log_path = os.path.join(self.directory, "server.log")
@@ -75,7 +77,9 @@ class Server:
         return ("127.0.0.1", self.port)
 
     def command_line(self):
-        line = [self.path, "--port", str(self.port), "--dir", self.directory]
+        line = [self.path, "--port", str(0 if self.tls else self.port), "--dir", self.directory]
+        if self.tls:
+            line += ["--tls-port", str(self.port)]
         for name, value in self.options.items():
             line.append("--" + name)
             line.extend([str(item) for item in value] if isinstance(value, list) else [str(value)])
@@ -113,7 +117,7 @@ class Server:
             if self.process.poll() is not None:
                 raise StartFailed(f"{self.which} ended with status {self.process.returncode}:\n{self.log()[-2000:]}")
             try:
-                with Client(self.address, timeout=5) as client:
+                with self.client(timeout=5) as client:
                     if client.call("PING") == ("+", b"PONG"):
                         return self
             except (Disconnected, TimeoutError):
@@ -123,7 +127,7 @@ class Server:
         raise StartFailed(f"{self.which} was not ready after {seconds} s:\n{self.log()[-2000:]}")
 
     def client(self, protocol=2, timeout=20.0):
-        return Client(self.address, protocol, timeout)
+        return Client(self.address, protocol, timeout, self.tls)
 
     def kill(self):
         """SIGKILL, and wait for the end."""

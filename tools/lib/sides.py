@@ -56,9 +56,9 @@ def only_in(ours, theirs):
 class Side:
     """One server with clients by number; restarted when it died."""
 
-    def __init__(self, label, which, configuration=None, options=None):
+    def __init__(self, label, which, configuration=None, options=None, tls=None):
         self.label = label
-        self.server = Server(which, {**OPTIONS, **(options or {})}, configuration=configuration)
+        self.server = Server(which, {**OPTIONS, **(options or {})}, configuration=configuration, tls=tls)
         self.server.start()
         self.clients = {}
         self.restarts = 0
