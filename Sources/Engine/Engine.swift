@@ -124,6 +124,8 @@ package final class Engine {
     package let lastClockReading: UnsafeMutablePointer<UInt64>
     /// Commands shorter than this, in nanoseconds, are of no interest to SLOWLOG and LATENCY.
     var slowestUnnoticed: UInt64 = 10_000_000
+    /// A client whose queue between MULTI and EXEC takes more ends (`client-query-buffer-limit`).
+    package var longestQueueBytes = Int.max
     /// A client's address as SLOWLOG and MONITOR show it.
     package var addressOf: (Session) -> String = { _ in "" }
     /// Reads the time that commands see anew, given by the server.
@@ -174,7 +176,8 @@ package final class Engine {
             return
         }
         if session.inMulti && !runsInsideMulti(id) {
-            session.queue.append(StoredCommand(id: id, arguments))
+            session.enqueue(StoredCommand(id: id, arguments))
+            if session.queuedBytes > longestQueueBytes { session.link?.queueOverLimit() }
             session.reply.simple("QUEUED")
             return
         }

@@ -17,7 +17,12 @@ package enum SubscriptionKind: Int, CaseIterable, Sendable {
 package struct Subscriptions {
     package fileprivate(set) var names: [[[UInt8]]] = [[], [], []]
     package fileprivate(set) var isEmpty = true
+    /// What the names take.
+    package fileprivate(set) var byteCount = 0
     package init() {}
+
+    /// With what arrays and the table of listeners take for it.
+    fileprivate static func bytes(of name: [UInt8]) -> Int { name.count + 64 }
 
     package subscript(kind: SubscriptionKind) -> [[UInt8]] { names[kind.rawValue] }
 
@@ -36,6 +41,7 @@ extension Engine {
         if subscribers[kind.rawValue][name]?.contains(where: { $0 === session }) == true { return false }
         subscribers[kind.rawValue][name, default: []].append(session)
         session.subscriptions.names[kind.rawValue].append(name)
+        session.subscriptions.byteCount += Subscriptions.bytes(of: name)
         session.subscriptions.isEmpty = false
         session.kind = .pubsub
         return true
@@ -44,6 +50,7 @@ extension Engine {
     func unsubscribe(_ session: Session, _ kind: SubscriptionKind, _ name: [UInt8]) {
         guard let place = session.subscriptions.names[kind.rawValue].firstIndex(of: name) else { return }
         session.subscriptions.names[kind.rawValue].remove(at: place)
+        session.subscriptions.byteCount -= Subscriptions.bytes(of: name)
         subscribers[kind.rawValue][name]?.removeAll { $0 === session }
         if subscribers[kind.rawValue][name]?.isEmpty == true { subscribers[kind.rawValue][name] = nil }
         session.subscriptions.isEmpty = session.subscriptions.names.allSatisfy(\.isEmpty)

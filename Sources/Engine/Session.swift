@@ -95,12 +95,16 @@ package final class Session {
     package var isQueuedForFlush = false
 
     package var inMulti = false
-    package var queue: [StoredCommand] = []
+    package private(set) var queue: [StoredCommand] = []
+    /// What the queued commands take.
+    package private(set) var queuedBytes = 0
     /// A queued command was refused: EXEC aborts.
     package var transactionFailed = false
     /// A watched key changed: EXEC answers null.
     package var watchBroken = false
-    package var watched: [WatchedKey] = []
+    package private(set) var watched: [WatchedKey] = []
+    /// What the names of the watched keys take.
+    package private(set) var watchedBytes = 0
 
     package var waiting: Waiting?
     /// Where the log ended after the session's last write.
@@ -141,6 +145,26 @@ package final class Session {
     }
 
     package var reply: ReplyWriter { ReplyWriter(output, version) }
+
+    func enqueue(_ command: StoredCommand) {
+        queue.append(command)
+        queuedBytes += command.byteCount + command.arguments.count * MemoryLayout<Bytes>.stride + 64
+    }
+
+    func clearQueue() {
+        queue = []
+        queuedBytes = 0
+    }
+
+    func addWatched(_ key: WatchedKey) {
+        watched.append(key)
+        watchedBytes += key.name.key.count + MemoryLayout<WatchedKey>.stride + 32
+    }
+
+    func clearWatched() {
+        watched = []
+        watchedBytes = 0
+    }
 
     func watchedKey(_ name: KeyName) -> WatchedKey? { watched.first { $0.name == name } }
 
@@ -207,6 +231,8 @@ package protocol SessionLink: AnyObject {
     func outputReady()
     /// Ends the connection once its replies are out.
     func closeSoon()
+    /// What waits to be executed is more than a client may send; the connection ends.
+    func queueOverLimit()
     /// Input that was held back while the session waited may be processed again.
     func resumeInput()
 }

@@ -84,7 +84,7 @@ extension Handler {
 extension Engine {
     func runQueue(_ session: Session, _ call: inout Call) throws(CommandError) {
         let queue = session.queue
-        session.queue = []
+        session.clearQueue()
         unwatchAll(session)
         if let refusal = refusalOfQueue(queue) {
             endTransaction(session)
@@ -119,7 +119,7 @@ extension Engine {
     package func endTransaction(_ session: Session) {
         session.inMulti = false
         session.transactionFailed = false
-        session.queue = []
+        session.clearQueue()
         unwatchAll(session)
         session.watchBroken = false
     }
@@ -130,7 +130,7 @@ extension Engine {
         let hash = keyspace.databases[session.database].keys.hash(key)
         let present = keyspace.databases[session.database].keys.find(key, hash).map { Entry($0) }
         let expired = present.map { keyspace.isExpired($0) } ?? false
-        session.watched.append(WatchedKey(name: name, existed: present != nil && !expired, wasExpired: expired))
+        session.addWatched(WatchedKey(name: name, existed: present != nil && !expired, wasExpired: expired))
         watchers[name, default: []].append(session)
     }
 
@@ -139,7 +139,7 @@ extension Engine {
             watchers[watched.name]?.removeAll { $0 === session }
             if watchers[watched.name]?.isEmpty == true { watchers[watched.name] = nil }
         }
-        session.watched.removeAll()
+        session.clearWatched()
     }
 
     func breakWatches(_ name: KeyName) {

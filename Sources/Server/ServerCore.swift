@@ -16,6 +16,7 @@ package struct ServerStatistics {
     package var deniedAuthentications = 0
     package var queryLimitDisconnections = 0
     package var outputLimitDisconnections = 0
+    package var evictedClients = 0
 }
 
 /// The server around one engine: all of it runs on one event loop.
@@ -83,6 +84,7 @@ package final class ServerCore {
     package var onConnect: ((Connection) -> Void)?
     package var onDisconnect: ((Connection) -> Void)?
     var lastCrossProtocolNotice = UnixMilliseconds(0)
+    var lastUselessEviction = UnixMilliseconds(0)
 
     package init(engine: Engine, loop: EngineLoop, configuration: Configuration = Configuration(),
                  log: ServerLog = ServerLog(), environment: ServerEnvironment = ServerEnvironment()) {

@@ -24,6 +24,7 @@ extension ServerCore {
         tidyUp()
         appendToLog()
         flushDirty()
+        if traffic.pointee.clientMemory.isOver { evictClients() }
         // More to execute, or replies that were made while others were sent: the next round begins at once.
         if !resumingConnections.isEmpty || traffic.pointee.dirtyCount > 0 { loop.stayAwake() }
     }
@@ -45,6 +46,7 @@ extension ServerCore {
                     connection.isGated = true
                     gatedConnections.append(connection)
                 }
+                if traffic.pointee.clientMemory.isLimited { connection.noteMemory() }
             }
             index += 1
         }

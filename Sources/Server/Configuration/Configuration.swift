@@ -126,6 +126,7 @@ package final class Configuration {
     package var tcpKeepalive = 300
     package var timeout = 0
     package var tcpBacklog = 511
+    package var socketMarkId = 0
     package var maxclients = 10000
     package var unixsocketperm = 0
     package var maxNewConnectionsPerCycle = 10

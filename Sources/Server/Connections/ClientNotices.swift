@@ -11,12 +11,24 @@ extension ServerCore {
     }
 
     func noteQueryBufferLimit(_ connection: Connection) {
+        statistics.queryLimitDisconnections += 1
         log.write(.warning, "Closing client that reached max query buffer length: \(line(connection))")
     }
 
     func noteOutputLimit(_ connection: Connection) {
+        statistics.outputLimitDisconnections += 1
         log.write(.warning, "Client \(line(connection)) scheduled to be closed ASAP for overcoming of output buffer "
             + "limits.")
+    }
+
+    func noteEviction(_ connection: Connection) { log.write(.notice, "Evicting client: \(line(connection))") }
+
+    /// At most once a minute: it may last.
+    func noteUselessEviction() {
+        let now = engine.keyspace.now
+        if now.rawValue - lastUselessEviction.rawValue < 60_000 { return }
+        lastUselessEviction = now
+        log.write(.warning, "Over client maxmemory after evicting all evictable clients")
     }
 
     func noteIdleTimeout(_ connection: Connection) { log.write(.verbose, "Closing idle client") }
@@ -33,7 +45,9 @@ extension ServerCore {
     }
 
     private func line(_ connection: Connection) -> String {
-        String(decoding: ClientLine.describe(connection.session, self).bytes, as: UTF8.self)
+        // Named, so that it lives until its bytes are copied; without the line's end.
+        let line = ClientLine.describe(connection.session, self)
+        return String(decoding: line.bytes.dropLast(), as: UTF8.self)
     }
 
     private static let longestExcerpt = 128

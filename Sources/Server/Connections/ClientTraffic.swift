@@ -10,6 +10,7 @@ struct ClientTraffic {
     var now = UnixMilliseconds(0)
     /// `proto-max-bulk-len`
     var maximumBulkBytes = RequestLimits().maximumBulkBytes
+    var clientMemory = ClientMemory()
     /// CLIENT PAUSE is on.
     var isPaused = false
     /// Set to 0 at every read (CommandTiming.swift).

@@ -83,6 +83,7 @@ extension ServerCore {
     }
 
     func disconnected(_ connection: Connection) {
+        connection.forgetMemory()
         engine.forget(connection.session)
         connections[connection.session.id] = nil
         onDisconnect?(connection)
@@ -96,6 +97,7 @@ extension ServerCore {
         if !lingering.isEmpty { lingering.removeAll { $0.isOver(now) } }
         let idle = Int64(connectionLimits.idleSeconds) * 1000
         control.largestBuffers.note(largestBuffers())
+        if traffic.pointee.clientMemory.isLimited { measureClients() }
         for connection in connections.values {
             connection.noteOutputCapacity()
             let silent = now.rawValue - connection.session.lastActiveAt.rawValue

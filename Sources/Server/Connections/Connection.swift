@@ -57,6 +57,8 @@ package final class Connection: LoopSource, SessionLink {
     var overSoftLimitSince: UnixMilliseconds?
     /// Room of the output when the server last looked.
     var notedOutputCapacity = 256
+    /// As the account of all clients' memory has it (ClientEviction.swift).
+    var notedMemory = 0
 
     /// nil: the bytes are as they are.
     private(set) var stream: OpaquePointer?
@@ -77,6 +79,9 @@ package final class Connection: LoopSource, SessionLink {
     static let outputBound = 1 << 20
     /// Nothing is read while requests wait and their bytes are more than this.
     static let heldInputBound = 64 << 20
+    /// Of clients that have not authenticated: input that waits, and replies that they don't take.
+    static let strangersInputBound = 1 << 20
+    static let strangersOutputBound = 64 << 10
 
     init(server: ServerCore, descriptor: Int32, session: Session, isUnix: Bool, address: String,
          localAddress: String, stream: OpaquePointer?) {
@@ -142,11 +147,20 @@ package final class Connection: LoopSource, SessionLink {
         guard received(count) else { return }
         input.commit(count)
         if pendingInput >= needed { hasMore = true }
-        if pendingInput > server.connectionLimits.queryBufferBytes {
-            server.noteQueryBufferLimit(self)
-            isKilled = true
-        }
+        if pendingInput > inputLimit { queueOverLimit() }
         settle()
+    }
+
+    /// How much may lie unexecuted, bytes; little for strangers.
+    private var inputLimit: Int {
+        let limit = server.connectionLimits.queryBufferBytes
+        return session.isAuthenticated ? limit - min(session.queuedBytes, limit) : min(limit, Self.strangersInputBound)
+    }
+
+    package func queueOverLimit() {
+        if isKilled { return }
+        server.noteQueryBufferLimit(self)
+        kill()
     }
 
     /// Counts what came; false if there is nothing to process: the peer has ended or is gone.

@@ -62,7 +62,7 @@ extension InfoReport {
         writer.field("expired_time_cap_reached_count", cycle.timeCapReached)
         writer.field("expire_cycle_cpu_milliseconds", Int(cycle.nanosecondsSpent / 1_000_000))
         writer.field("evicted_keys", counts.evictedKeys)
-        writer.field("evicted_clients", 0)
+        writer.field("evicted_clients", core.statistics.evictedClients)
         writer.field("evicted_scripts", 0)
         let eviction = core.engine.eviction
         let exceeding = eviction.exceededSince == 0 ? 0

@@ -73,8 +73,7 @@ struct MemoryFacts {
             }
         }
         for connection in core.connections.values {
-            let session = connection.session
-            clients += SessionMemory(session, SocketFacts(session, core)).heap
+            clients += connection.memory.heap
         }
         logBuffer = core.engine.pendingLog.capacity + core.engine.uncountedMemory()
         atStart = core.control.startupTables

@@ -38,6 +38,7 @@ extension Lifecycle {
             do throws(SocketError) {
                 let listener = try Listener.listenTCP(core, host: address.host, port: port, kind,
                                                       backlog: configuration.tcpBacklog)
+                mark(listener)
                 if kind == .tls { tlsListeners.append(listener) } else { tcpListeners.append(listener) }
             } catch {
                 if address.isOptional && error.meansNoSuchAddress { continue }
@@ -47,6 +48,15 @@ extension Lifecycle {
             }
         }
         return true
+    }
+
+    /// `socket-mark-id`: for the firewall, also on what is accepted.
+    private func mark(_ listener: Listener) {
+        if configuration.socketMarkId == 0 { return }
+        let mark = Int32(truncatingIfNeeded: configuration.socketMarkId)
+        if !Socket.set(listener.descriptor, SOL_SOCKET, SO_MARK, mark) {
+            core.log.write(.warning, "Failed to mark a listening socket: \(String(cString: strerror(errno)))")
+        }
     }
 
     private func listenUnix() -> Bool {

@@ -45,7 +45,11 @@ extension Lifecycle {
             core.lifecycle.applyCrashReport()
         }
         configuration.onChange("proc-title-template") { core throws(ConfigurationError) in core.lifecycle.showTitle() }
+        configuration.onChange("maxmemory-clients", "maxmemory") { core throws(ConfigurationError) in
+            core.applyClientMemoryLimit()
+        }
         followEncryption()
+        core.applyClientMemoryLimit()
         copyConnectionLimits()
     }
 
@@ -57,6 +61,7 @@ extension Lifecycle {
         core.connectionLimits.idleSeconds = configuration.timeout
         core.connectionLimits.keepaliveSeconds = configuration.tcpKeepalive
         core.connectionLimits.queryBufferBytes = configuration.clientQueryBufferLimit
+        core.engine.longestQueueBytes = configuration.clientQueryBufferLimit
         core.connectionLimits.normalOutput = limit(configuration.clientOutputBufferLimits.normal)
         core.connectionLimits.replicaOutput = limit(configuration.clientOutputBufferLimits.replica)
         core.connectionLimits.pubsubOutput = limit(configuration.clientOutputBufferLimits.pubsub)

@@ -63,7 +63,7 @@ enum ClientLine {
         field(" ssub=", "\(session.subscriptions[.shardChannel].count)")
         field(" multi=", "\(session.inMulti ? session.queue.count : -1)")
         field(" watch=", "\(session.watched.count)")
-        writeMemory(SessionMemory(session, socket), &line)
+        writeMemory(SessionMemory(session, input: socket.pendingInput, inputCapacity: socket.inputCapacity), &line)
         let events = session.output.pointee.isEmpty ? "r" : "rw"
         field(" events=", events)
         field(" cmd=", session.lastCommandID < 0 ? "NULL" : core.engine.table.rows[session.lastCommandID].fullName)
@@ -86,11 +86,13 @@ enum ClientLine {
         field(" qbuf-free=", memory.inputCapacity - memory.input)
         field(" argv-mem=", memory.waitingArguments)
         field(" multi-mem=", memory.queue)
-        field(" rbs=", memory.outputCapacity)
-        field(" rbp=", memory.output)
-        field(" obl=", memory.output)
-        field(" oll=", 0)
-        field(" omem=", 0)
+        // Redis has a buffer of 16 KB, and a list for what doesn't fit; there is one buffer here, shown so.
+        let isLong = memory.output > 16384
+        field(" rbs=", isLong ? 16384 : memory.outputCapacity)
+        field(" rbp=", isLong ? 0 : memory.output)
+        field(" obl=", isLong ? 0 : memory.output)
+        field(" oll=", isLong ? 1 : 0)
+        field(" omem=", isLong ? memory.outputCapacity : 0)
         field(" tot-mem=", memory.total)
     }
 
@@ -118,15 +120,20 @@ struct SessionMemory {
     let input: Int
     let inputCapacity: Int
     let waitingArguments: Int
+    /// Queued commands and watched keys.
     let queue: Int
+    /// Names of channels, and prefixes of tracking.
+    let names: Int
     let output: Int
     let outputCapacity: Int
 
-    init(_ session: Session, _ socket: SocketFacts) {
-        input = socket.pendingInput
-        inputCapacity = socket.inputCapacity
+    /// - Parameter input: bytes that were not executed yet; `inputCapacity`: the room for them.
+    init(_ session: Session, input: Int, inputCapacity: Int) {
+        self.input = input
+        self.inputCapacity = inputCapacity
         waitingArguments = session.waiting?.command.byteCount ?? 0
-        queue = session.queue.reduce(0) { $0 + $1.byteCount }
+        queue = session.queuedBytes + session.watchedBytes
+        names = session.subscriptions.byteCount + (session.tracking?.prefixes.reduce(0) { $0 + $1.count + 32 } ?? 0)
         output = session.output.pointee.count
         outputCapacity = session.output.pointee.capacity
     }
@@ -134,5 +141,5 @@ struct SessionMemory {
     /// What stands in `used_memory`.
     var heap: Int { inputCapacity + waitingArguments + queue + outputCapacity }
     /// With the session and connection objects, at a fixed size.
-    var total: Int { 512 + heap }
+    var total: Int { 512 + heap + names }
 }

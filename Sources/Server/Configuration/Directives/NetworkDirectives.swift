@@ -13,7 +13,7 @@ extension Directives {
         .integer("tcp-backlog", \.tcpBacklog, 0...int32, [.immutable]),
         .integer("maxclients", \.maxclients, 1...uint32),
         .integer("unixsocketperm", \.unixsocketperm, 0...0o777, as: .octal, [.immutable]),
-        .keptInteger("socket-mark-id", 0, 0...uint32, [.immutable]),
+        .integer("socket-mark-id", \.socketMarkId, 0...uint32, [.immutable]),
         .integer("max-new-connections-per-cycle", \.maxNewConnectionsPerCycle, 1...1000),
         .integer("max-new-tls-connections-per-cycle", \.tls.maxNewConnectionsPerCycle, 1...1000),
         .keptInteger("client-default-resp", 2, 2...3, [.immutable, .hidden]),
