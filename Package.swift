@@ -65,7 +65,7 @@ let package = Package(
         .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport"], swiftSettings: house),
         .testTarget(name: "EncodingsTests", dependencies: ["Encodings", "TestSupport"], swiftSettings: house),
         .testTarget(name: "KeyspaceTests", dependencies: ["Keyspace", "TestSupport"], swiftSettings: house),
-        .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport", "CLZ4"], swiftSettings: house),
         .testTarget(name: "ServerTests", dependencies: ["Server", "TestSupport"], swiftSettings: house),
     ]
 )

@@ -55,6 +55,7 @@ package final class Configuration {
 
     package var rdbchecksum = true
     package var rdbcompression = true
+    package var rdbSkipUnsupported = false
     package var rdbDelSyncFiles = false
     package var stopWritesOnBgsaveError = true
     package var aofRewriteIncrementalFsync = true

@@ -96,6 +96,8 @@ package final class Persistence {
 
     /// Function libraries as the last loaded file had them, for the next.
     var functions = RDBFunctions()
+    /// What modules had saved beside the keys, likewise.
+    var moduleAux = RDBModuleAux()
     var snapshotIsScheduled = false
     /// Unix time in seconds of the last good one; at first, of the start.
     var lastSave = UnixMilliseconds.now().seconds

@@ -34,6 +34,7 @@ extension Persistence {
         options.createdAt = UnixMilliseconds.now().seconds
         options.usedMemory = Heap.usedBytes
         options.functions = functions.bytes
+        options.moduleAux = moduleAux.bytes
         let clock = engine.keyspace.accessClock
         if configuration.maxmemoryPolicy.usesLFU {
             options.access = .frequency(engine.keyspace.lfu, clock: clock)

@@ -157,6 +157,7 @@ private struct ReplayRun {
         options.now = engine.keyspace.now
         options.dropsExpired = false
         options.verifiesChecksum = core.configuration.rdbchecksum && !core.control.skipsChecksums
+        options.skipsUnsupported = core.configuration.rdbSkipUnsupported
         options.fileBytes = reader.source.size
         options.progressInterval = Recovery.progressInterval(core)
         core.log.write(.notice, "Reading RDB base file on AOF loading...")
@@ -170,6 +171,7 @@ private struct ReplayRun {
         result.keysLoaded = loaded.keysLoaded
         result.keysExpired = loaded.keysExpired
         swap(&core.persistence.functions, &loaded.functions)
+        swap(&core.persistence.moduleAux, &loaded.moduleAux)
     }
 
     private mutating func replay(_ reader: borrowing AOFReader, _ path: String) throws(StorageError) {

@@ -257,6 +257,7 @@ enum Recovery {
         options.verifiesChecksum = core.configuration.rdbchecksum && !core.control.skipsChecksums
         options.isThorough = core.configuration.sanitizeDumpPayload == .yes
         options.replacesKeys = replacesKeys
+        options.skipsUnsupported = core.configuration.rdbSkipUnsupported
         options.fileBytes = dump.size
         options.progressInterval = progressInterval(core)
         let file = try persistence.fileSystem.open(dump.path, .read)
@@ -269,6 +270,7 @@ enum Recovery {
         persistence.lastLoadKeysExpired = result.keysExpired
         tell(core, result)
         swap(&persistence.functions, &result.functions)
+        swap(&persistence.moduleAux, &result.moduleAux)
         core.log.write(.notice, "DB loaded from disk: \(seconds(since: began)) seconds")
         return true
     }
@@ -288,6 +290,11 @@ enum Recovery {
         }
         if let used = result.auxValue("used-mem").flatMap({ Int64($0) }) {
             core.log.write(.notice, "RDB memory usage when created \(twoDigits(Double(used) / 1_048_576)) Mb")
+        }
+        for loss in result.losses { core.log.write(.warning, "RDB: \(loss.line)") }
+        if result.lossCount > 0 {
+            core.log.write(.warning, "RDB: \(result.lossCount) things that can't be represented here were left out "
+                           + "(rdb-skip-unsupported yes)")
         }
         let skipped = result.emptyKeysSkipped > 0 ? ", empty keys skipped: \(result.emptyKeysSkipped)" : ""
         core.log.write(.notice, "Done loading RDB, keys loaded: \(result.keysLoaded), keys expired: "

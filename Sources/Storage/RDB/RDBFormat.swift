@@ -8,6 +8,7 @@ import Primitives
 //         245 FUNCTION2     string: source of a library
 //         254 SELECTDB      length
 //         251 RESIZEDB      length keys, length expires
+//         247 MODULE_AUX    length module id, length 2, length when (1 before the keys, 2 behind them), parts, length 0
 //         key               [252 EXPIRETIME_MS i64] [248 IDLE length | 249 FREQ u8] type u8, string key, value
 //     255 EOF
 //     CRC-64 of all before, u64 little endian; 0: none was computed (version 5 and later)
@@ -42,9 +43,31 @@ package enum RDBOpcode: UInt8, Sendable {
     case keyMetadata = 243
     case hashTemplate = 242
     case keyNoEvict = 241
+    /// Dragonfly's, all of them.
+    case dragonflyFullSyncEnd = 200
+    case dragonflyZstdBlob = 201
+    case dragonflyLZ4Blob = 202
+    case dragonflyBlobEnd = 203
+    case dragonflyJournalOffset = 211
+    case dragonflyMask = 220
+
+    /// Whether files of that dialect and version use the number so. Opcodes that came after a file's version are not
+    /// opcodes in it.
+    package func isKnown(_ dialect: RDBDialect, _ version: RDBVersion) -> Bool {
+        switch self {
+        case .keyMetadata: version.number >= 13
+        case .hashTemplate: version.number >= 15 && dialect == .redis
+        case .keyNoEvict: version.number >= 16 && dialect == .redis
+        case .dragonflyFullSyncEnd, .dragonflyZstdBlob, .dragonflyLZ4Blob, .dragonflyBlobEnd, .dragonflyJournalOffset,
+             .dragonflyMask: dialect == .dragonfly
+        case .eof, .selectDatabase, .expireSeconds, .expireMilliseconds, .resizeDatabase, .aux, .frequency, .idle,
+             .moduleAux, .functionPreRelease, .function, .slotInfo: true
+        }
+    }
 }
 
-/// What a value is written as. Numbers from 26 on have different meanings in different servers.
+/// What a value is written as. A number that two servers gave different meanings stands for Redis' one; the other's
+/// case has 128 added (`init(number:_:_:)`, `number`).
 package enum RDBType: UInt8, CaseIterable, Sendable {
     case string = 0, list = 1, set = 2, sortedSet = 3, hash = 4, sortedSet2 = 5
     case modulePreRelease = 6, module2 = 7
@@ -54,6 +77,56 @@ package enum RDBType: UInt8, CaseIterable, Sendable {
     case setListpack = 20, streamListpacks3 = 21
     case hashMetadataPreRelease = 22, hashListpackexPreRelease = 23
     case hashMetadata = 24, hashListpackex = 25
+    // Redis 8.6 and later.
+    case streamListpacks4 = 26, streamListpacks5 = 27, array = 28
+    case hashTemplateListpack = 29, hashTemplateListpackRef = 30, hashTemplateArray = 31, hashTemplateArrayRef = 32
+    case rateLimiter = 33
+    case keydbCron = 64
+    case valkeyHash = 150
+    case dragonflyJSON = 158, dragonflyHash = 159, dragonflySet = 160, dragonflyBloom = 161
+    case dragonflyChunkedBloom = 162, dragonflyCountMin = 163, dragonflyTopK = 164, dragonflyCuckoo = 165
+
+    /// Nil: files of that dialect and version have no such type.
+    package init?(number: UInt8, _ dialect: RDBDialect, _ version: RDBVersion) {
+        let isRedis = dialect == .redis
+        let raw: UInt8
+        switch number {
+        case 0...21: raw = number
+        case 22: raw = dialect == .valkey ? 150 : 22
+        case 23...25 where isRedis: raw = number
+        case 26 where isRedis && version.number >= 13: raw = number
+        case 27...28 where isRedis && version.number >= 14: raw = number
+        case 29...33 where isRedis && version.number >= 15: raw = number
+        case 30...37 where dialect == .dragonfly: raw = number + 128
+        case 64 where dialect == .keydb || isRedis && version <= .redis5: raw = number
+        default: return nil
+        }
+        self.init(rawValue: raw)
+    }
+
+    /// The byte in the file.
+    package var number: UInt8 { rawValue & 127 }
+
+    /// Why no value of this server can hold it; nil: one can.
+    package var obstacle: StaticString? {
+        switch self {
+        case .modulePreRelease: "a module value of a pre-release of Redis 4.0"
+        case .array: "an array (Redis 8.8)"
+        case .rateLimiter: "a rate limiter (Redis 8.8 builds with GCRA)"
+        case .keydbCron: "a cron job (KeyDB)"
+        case .dragonflyJSON: "a JSON document (Dragonfly)"
+        case .dragonflyBloom, .dragonflyChunkedBloom: "a Bloom filter (Dragonfly)"
+        case .dragonflyCountMin: "a count-min sketch (Dragonfly)"
+        case .dragonflyTopK: "a top-k sketch (Dragonfly)"
+        case .dragonflyCuckoo: "a cuckoo filter (Dragonfly)"
+        case .string, .list, .set, .sortedSet, .hash, .sortedSet2, .module2, .hashZipmap, .listZiplist, .setIntset,
+             .sortedSetZiplist, .hashZiplist, .listQuicklist, .streamListpacks, .hashListpack, .sortedSetListpack,
+             .listQuicklist2, .streamListpacks2, .setListpack, .streamListpacks3, .hashMetadataPreRelease,
+             .hashListpackexPreRelease, .hashMetadata, .hashListpackex, .streamListpacks4, .streamListpacks5,
+             .hashTemplateListpack, .hashTemplateListpackRef, .hashTemplateArray, .hashTemplateArrayRef,
+             .valkeyHash, .dragonflyHash, .dragonflySet: nil
+        }
+    }
 
     /// As redis-check-rdb names it.
     package var name: StaticString {
@@ -83,6 +156,24 @@ package enum RDBType: UInt8, CaseIterable, Sendable {
         case .hashListpackexPreRelease: "hash-listpack-md-pre-release"
         case .hashMetadata: "hash-hashtable-md"
         case .hashListpackex: "hash-listpack-md"
+        case .streamListpacks4: "stream-v4"
+        case .streamListpacks5: "stream-v5"
+        case .array: "array"
+        case .hashTemplateListpack: "hash-template-listpack"
+        case .hashTemplateListpackRef: "hash-template-listpack-ref"
+        case .hashTemplateArray: "hash-template-array"
+        case .hashTemplateArrayRef: "hash-template-array-ref"
+        case .rateLimiter: "gcra"
+        case .keydbCron: "keydb-cron"
+        case .valkeyHash: "valkey-hash-md"
+        case .dragonflyJSON: "dragonfly-json"
+        case .dragonflyHash: "dragonfly-hash-md"
+        case .dragonflySet: "dragonfly-set-md"
+        case .dragonflyBloom: "dragonfly-bloom"
+        case .dragonflyChunkedBloom: "dragonfly-bloom-chunked"
+        case .dragonflyCountMin: "dragonfly-cms"
+        case .dragonflyTopK: "dragonfly-topk"
+        case .dragonflyCuckoo: "dragonfly-cuckoo"
         }
     }
 }
@@ -123,19 +214,34 @@ package struct RDBVersion: Comparable, Hashable, Sendable {
     /// The newest of Redis whose files are read, as far as they hold no type unknown here.
     package static let newestRedis = RDBVersion(16)
     package static let valkey9 = RDBVersion(80)
+    package static let newestValkey = RDBVersion(81)
 
     /// Versions from this on end with a checksum.
     package var hasChecksum: Bool { number >= 5 }
 
     /// Whether files of this version are read.
     package static func isReadable(_ number: Int) -> Bool {
-        1...newestRedis.number ~= number || number == valkey9.number
+        1...newestRedis.number ~= number || valkey9.number...newestValkey.number ~= number
     }
 }
 
-/// Whose file it is, where numbers have two meanings.
-package enum RDBDialect: Sendable {
+/// Whose file it is, where numbers have two meanings: told by the magic, else by AUX fields, else by the version.
+package enum RDBDialect: String, Sendable {
     case redis, valkey, keydb, dragonfly
+
+    /// What an AUX field of that name tells.
+    package init?(aux name: Bytes) {
+        if name.elementsEqual("valkey-ver".utf8) {
+            self = .valkey
+        } else if name.elementsEqual("df-ver".utf8) {
+            self = .dragonfly
+        } else if name.elementsEqual("mvcc-tstamp".utf8) || name.starts(with: "keydb-".utf8)
+                    || name.elementsEqual("repl-masters".utf8) {
+            self = .keydb
+        } else {
+            return nil
+        }
+    }
 }
 
 /// The nine characters of a module type's name, and its encoding version, in 64 bits.
@@ -171,5 +277,9 @@ package enum RDBLimits {
     package static let elementsPerReservation = 1 << 16
     /// Findings that a check's report keeps.
     package static let findings = 1000
+    /// Field names of all hash templates of a file together.
+    package static let templateFields = 1 << 20
+    /// An uncompressed blob of Dragonfly's.
+    package static let blobBytes = 1 << 28
     package static let databaseIndex = 1 << 20
 }

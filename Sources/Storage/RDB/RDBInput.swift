@@ -29,6 +29,10 @@ package struct RDBInput: ~Copyable {
     private var windowOffset = 0
     private var crc: UInt64 = 0
     private var crcPosition = 0
+    /// Added to offsets: where in the file the bytes are that this input reads from memory.
+    var base = 0
+    /// Set: every place is told as this one, for the bytes are not those of the file.
+    var fixedOffset: Int?
     /// Integers as text, and strings uncompressed; good until the next string is read.
     private var scratch = OwnedBytes(capacity: 64)
     /// For messages.
@@ -36,6 +40,12 @@ package struct RDBInput: ~Copyable {
     /// Whose numbers these are.
     package var dialect = RDBDialect.redis
     package var version = RDBVersion.redis7_4
+    /// What can't be represented here is left out, and named; false: it is an error.
+    package var skipsUnsupported = false
+    /// What was left out of the value that is being read.
+    var lostParts: [String] = []
+    /// Field names of Redis 8.10's hash templates by template id.
+    var templates = RDBHashTemplates()
     /// What `endRecording` will give: the consumed bytes since `startRecording` that left the window already.
     private var record = OwnedBytes(capacity: 16)
     private var recordPosition: Int?
@@ -70,7 +80,10 @@ package struct RDBInput: ~Copyable {
 
     /// Bytes consumed so far.
     @inline(__always)
-    package var offset: Int { windowOffset &+ position }
+    package var offset: Int {
+        if let fixedOffset { return fixedOffset }
+        return base &+ windowOffset &+ position
+    }
 
     /// CRC-64 of the bytes consumed so far.
     package var checksum: UInt64 {
@@ -93,6 +106,12 @@ package struct RDBInput: ~Copyable {
     package func unsupported(_ text: String) -> StorageError {
         StorageError(.load, path, at: offset, .unsupported(text))
     }
+    /// A part of a value that no value of this server can hold.
+    mutating func lose(_ part: String) throws(StorageError) {
+        guard skipsUnsupported else { throw unsupported(part) }
+        if lostParts.count < 16 { lostParts.append(part) }
+    }
+
     package func truncated() -> StorageError {
         StorageError(.load, path, at: offset, .truncated("unexpected end of file"))
     }

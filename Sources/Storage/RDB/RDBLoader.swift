@@ -17,6 +17,8 @@ package struct RDBLoadOptions {
     package var isThorough = false
     /// A key that exists gives way; false: that is an error.
     package var replacesKeys = false
+    /// What can't be represented is left out and told in the result; false: that is an error.
+    package var skipsUnsupported = false
     /// Size of the file, if known: bounds what hints may reserve.
     package var fileBytes: Int?
     /// Bytes between two calls of the progress function.
@@ -40,6 +42,11 @@ package struct RDBLoadResult: ~Copyable {
     /// AUX fields in their order.
     package var aux: [(name: String, value: String)] = []
     package var functions = RDBFunctions()
+    package var moduleAux = RDBModuleAux()
+    package var dialect = RDBDialect.redis
+    /// What was left out: the first thousand, and how many there were.
+    package var losses: [RDBLoss] = []
+    package var lossCount = 0
     package var checksum = RDBChecksum.absent
     /// Where the file's end mark and checksum end.
     package var endOffset = 0
@@ -56,6 +63,7 @@ package enum RDBLoader {
                              progress: (RDBLoadProgress) -> Void) throws(StorageError) -> RDBLoadResult {
         let path = input.path
         var walker = RDBWalker(input, verifiesChecksum: options.verifiesChecksum)
+        walker.input.skipsUnsupported = options.skipsUnsupported
         var failure: StorageError?
         var result = withoutActuallyEscaping(progress) { progress in
             withUnsafeMutablePointer(to: &keyspace) { keyspace in
@@ -69,6 +77,7 @@ package enum RDBLoader {
             }
         }
         if let failure { throw told(failure, walker) }
+        result.dialect = walker.input.dialect
         result.endOffset = walker.input.offset
         return result
     }
@@ -135,6 +144,28 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     }
 
     mutating func function(_ code: Bytes) { result.functions.append(code) }
+
+    mutating func moduleAux(_ module: RDBModuleID, _ parts: Bytes, at offset: Int) {
+        result.moduleAux.append(module, parts)
+    }
+
+    mutating func memberExpire(_ member: Bytes, _ time: UnixMilliseconds, of key: Bytes) -> Bool {
+        // A key that was left out for its own expire is gone with its members.
+        guard let entry = keyspace.pointee.find(key, in: database, .peek) else { return true }
+        guard entry.type == .hash else { return false }
+        var hash = HashValue(entry)
+        if hash.contains(member), time.rawValue <= Int64(RDBLimits.fieldExpire) {
+            hash.setExpire(member, time.rawValue)
+            hash.store(entry)
+            keyspace.pointee.setFieldExpires(entry, hash.minimumExpire != nil, in: database)
+        }
+        return true
+    }
+
+    mutating func lost(_ loss: RDBLoss) {
+        result.lossCount += 1
+        if result.losses.count < RDBLimits.findings { result.losses.append(loss) }
+    }
 
     mutating func end(_ checksum: RDBChecksum, at offset: Int) {
         result.checksum = checksum

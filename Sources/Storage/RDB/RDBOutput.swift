@@ -142,7 +142,7 @@ package struct RDBOutput: ~Copyable {
     }
 
     @inline(__always) package mutating func put(_ opcode: RDBOpcode) { put(opcode.rawValue) }
-    @inline(__always) package mutating func put(_ type: RDBType) { put(type.rawValue) }
+    @inline(__always) package mutating func put(_ type: RDBType) { put(type.number) }
 
     package mutating func put(_ value: UInt64) {
         buffer.append(uninitialized: 8) { $0.storeBytes(of: value.littleEndian, as: UInt64.self) }

@@ -29,7 +29,7 @@ package enum RDBPayload {
         guard payload.count >= footerBytes else { return false }
         let body = payload.count - footerBytes
         let version = Int(payload[body]) | Int(payload[body + 1]) << 8
-        guard version <= RDBVersion.newestRedis.number || version == RDBVersion.valkey9.number else { return false }
+        guard version == 0 || RDBVersion.isReadable(version) else { return false }
         if believesChecksum { return true }
         let stored = UInt64(littleEndian: payload.loadUnaligned(fromByteOffset: body + 2, as: UInt64.self))
         return stored == CRC64.of(Bytes(rebasing: payload[..<(body + 2)]))
@@ -48,8 +48,8 @@ package enum RDBPayload {
         input.computesChecksum = false
         let version = Int(payload[body]) | Int(payload[body + 1]) << 8
         input.version = RDBVersion(version)
-        if version == RDBVersion.valkey9.number { input.dialect = .valkey }
-        guard let type = RDBType(rawValue: try input.byte()) else {
+        if version >= RDBVersion.valkey9.number { input.dialect = .valkey }
+        guard let type = RDBType(number: try input.byte(), input.dialect, input.version) else {
             throw input.unsupported("a value of an unknown type")
         }
         let value = try input.value(type, keyspace, isThorough: isThorough)

@@ -45,6 +45,8 @@ package struct RDBSnapshotOptions {
     package var replication: Replication?
     /// `RDBFunctions.bytes`.
     package var functions = Bytes(start: nil, count: 0)
+    /// `RDBModuleAux.bytes`.
+    package var moduleAux = Bytes(start: nil, count: 0)
     /// Keys between two calls of the progress function.
     package var progressInterval = 1024
 
@@ -73,6 +75,7 @@ package struct RDBSnapshotWriter: ~Copyable {
             if writer.output.failure != 0 { return writer.output.failure }
         }
         progress(writer.keysDone)
+        RDBModuleAux.put(options.moduleAux, behindKeys: true, &writer.output)
         writer.output.put(.eof)
         let checksum = options.computesChecksum ? writer.output.checksum : 0
         writer.output.put(checksum)
@@ -110,6 +113,7 @@ package struct RDBSnapshotWriter: ~Copyable {
                 output.put(string: source)
             }
         }
+        RDBModuleAux.put(options.moduleAux, behindKeys: false, &output)
     }
 
     private mutating func putAux(_ name: StaticString, _ value: Bytes) {

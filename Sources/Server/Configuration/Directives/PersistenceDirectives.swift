@@ -28,5 +28,6 @@ extension Directives {
         .dir,
         .save,
         .integer("rdb-version", \.rdbVersion, 9...12),
+        .bool("rdb-skip-unsupported", \.rdbSkipUnsupported),
     ] }
 }

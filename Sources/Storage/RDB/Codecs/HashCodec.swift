@@ -50,7 +50,7 @@ enum HashCodec {
         return hash.makeValue()
     }
 
-    private static func add(_ field: Bytes, _ value: Bytes, _ hash: inout HashValue, _ input: borrowing RDBInput,
+    static func add(_ field: Bytes, _ value: Bytes, _ hash: inout HashValue, _ input: borrowing RDBInput,
                             _ keyspace: borrowing Keyspace) throws(StorageError) {
         hash.prepare(added: 1, longest: max(field.count, value.count), total: field.count + value.count + 32, keyspace)
         let isNew = hash.encoding == .hashtable
@@ -95,7 +95,7 @@ enum HashCodec {
         return hash.makeValue()
     }
 
-    private static func empty(_ count: Int, _ keyspace: borrowing Keyspace, withExpires: Bool) -> HashValue {
+    static func empty(_ count: Int, _ keyspace: borrowing Keyspace, withExpires: Bool) -> HashValue {
         if count > keyspace.thresholds.hashMaxListpackEntries {
             return .createTable(keyspace.context, expected: RDBInput.reservation(count))
         }
@@ -112,7 +112,7 @@ enum HashCodec {
             earliest = try input.uint64()
             guard earliest <= RDBLimits.fieldExpire else { throw input.corrupt("invalid minExpire time: \(earliest)") }
         }
-        if type == .hashMetadata || type == .hashMetadataPreRelease {
+        if type == .hashMetadata || type == .hashMetadataPreRelease || type == .valkeyHash {
             return try decodeExpiringFields(type, earliest, &input, keyspace)
         }
         guard let pack = try input.listpack(stride: 3, name: "Hash") else { return nil }
@@ -140,7 +140,7 @@ enum HashCodec {
 
     private static func decodeExpiringFields(_ type: RDBType, _ earliest: UInt64, _ input: inout RDBInput,
                                              _ keyspace: borrowing Keyspace) throws(StorageError) -> Value? {
-        let isValkey = type == .hashMetadataPreRelease && input.dialect == .valkey
+        let isValkey = type == .valkeyHash
         let count = try input.count()
         if count == 0 { return nil }
         var hash = empty(count, keyspace, withExpires: true)
@@ -169,7 +169,7 @@ enum HashCodec {
         return hash.makeValue()
     }
 
-    private static func addExpiring(_ field: Bytes, _ value: Bytes, _ expire: Int64, _ hash: inout HashValue,
+    static func addExpiring(_ field: Bytes, _ value: Bytes, _ expire: Int64, _ hash: inout HashValue,
                                     _ input: borrowing RDBInput, _ keyspace: borrowing Keyspace)
         throws(StorageError) {
         hash.prepare(added: 1, longest: max(field.count, value.count), total: field.count + value.count + 48, keyspace)

@@ -12,8 +12,11 @@ import Primitives
 //         from type 19 on: length entries read (2^64 - 1: not known)
 //         length pending; each: ID (16 bytes), i64 delivery time in ms, length delivery count
 //         length consumers; each:
-//             string name; i64 seen time in ms; in type 21: i64 active time in ms (-1: never)
+//             string name; i64 seen time in ms; from type 21 on: i64 active time in ms (-1: never)
 //             length pending; each: ID (16 bytes)
+//         in type 27: length released; each: ID (16 bytes) of a pending entry without a consumer
+//     types 26 and 27: length seconds, length entries that ids of sent messages are kept for; length producers; each:
+//         string id; length ids; each: string id; length ms, length sequence of the entry
 //
 // Invariants of what is accepted
 //  1. Nodes ascend and are valid (StreamNode); the number of live entries is the one announced.
@@ -85,7 +88,7 @@ package enum StreamCodec {
     // MARK: In
 
     /// Reads a stream's value. Whatever the bytes are, it is a valid stream or an error.
-    /// - Parameter type: one of the three types of streams.
+    /// - Parameter type: one of the types of streams.
     package static func decode(_ type: RDBType, _ input: inout RDBInput) throws(StorageError) -> Value {
         let stream = StreamValue.create()
         let value = stream.makeValue()
@@ -108,6 +111,10 @@ package enum StreamCodec {
         while groups > 0 {
             try decodeGroup(type, stream, &input)
             groups -= 1
+        }
+        if type == .streamListpacks4 || type == .streamListpacks5 {
+            let producers = try input.skipProducers()
+            if producers > 0 { try input.lose("ids of messages sent, of \(producers) producers (Redis 8.6)") }
         }
         return value
     }
@@ -155,9 +162,28 @@ package enum StreamCodec {
             try decodeConsumer(type, group, pending, &input)
             consumers -= 1
         }
-        if group.pointee.pending.count != pending.count {
+        let released = type == .streamListpacks5 ? try releasedEntries(group, pending, &input) : 0
+        if group.pointee.pending.count != pending.count - released {
             throw input.corrupt("NACK entry without consumer")
         }
+    }
+
+    /// Redis 8.8: pending entries that a consumer gave back, which no consumer has. Here an entry has one.
+    private static func releasedEntries(_ group: GroupHandle, _ pending: IDTree, _ input: inout RDBInput)
+        throws(StorageError) -> Int {
+        let count = try input.count()
+        if count > 0 { try input.lose("pending entries without a consumer: \(count) (Redis 8.8)") }
+        var left = count, last: StreamID?
+        while left > 0 {
+            let id = try rawID(&input)
+            if let last, id <= last { throw input.corrupt("released entries out of order") }
+            guard pending.find(id) != nil, group.pointee.pending.find(id) == nil else {
+                throw input.corrupt("a released entry that a consumer has, or none knows")
+            }
+            last = id
+            left -= 1
+        }
+        return count
     }
 
     /// Time and count of a pending entry whose consumer is yet to be read.
@@ -198,7 +224,7 @@ package enum StreamCodec {
                                        _ input: inout RDBInput) throws(StorageError) {
         let name = OwnedBytes(copying: try input.string())
         let seen = try input.int64()
-        let active = type == .streamListpacks3 ? try input.int64() : seen
+        let active = type.hasActiveTime ? try input.int64() : seen
         if group.pointee.consumers.find(name.bytes) != nil {
             throw input.corrupt("Duplicate stream consumer detected")
         }

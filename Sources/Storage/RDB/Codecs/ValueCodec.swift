@@ -20,12 +20,17 @@ extension RDBInput {
             return try SortedSetCodec.decode(type, &self, keyspace, isThorough: isThorough)
         case .hash, .hashZipmap, .hashZiplist, .hashListpack:
             return try HashCodec.decode(type, &self, keyspace, isThorough: isThorough)
-        case .hashMetadataPreRelease, .hashListpackexPreRelease, .hashMetadata, .hashListpackex:
+        case .hashMetadataPreRelease, .hashListpackexPreRelease, .hashMetadata, .hashListpackex, .valkeyHash:
             return try HashCodec.decodeExpiring(type, &self, keyspace, isThorough: isThorough)
-        case .streamListpacks, .streamListpacks2, .streamListpacks3:
+        case .streamListpacks, .streamListpacks2, .streamListpacks3, .streamListpacks4, .streamListpacks5:
             return try StreamCodec.decode(type, &self)
-        case .modulePreRelease: throw unsupported("a module value of a pre-release of Redis 4.0")
         case .module2: return try moduleValue()
+        case .hashTemplateListpack, .hashTemplateListpackRef, .hashTemplateArray, .hashTemplateArrayRef,
+             .dragonflyHash, .dragonflySet:
+            return try ForeignCodec.decode(type, &self, keyspace)
+        case .modulePreRelease, .array, .rateLimiter, .keydbCron, .dragonflyJSON, .dragonflyBloom,
+             .dragonflyChunkedBloom, .dragonflyCountMin, .dragonflyTopK, .dragonflyCuckoo:
+            throw unsupported(type.obstacle?.text ?? "")
         }
     }
 
