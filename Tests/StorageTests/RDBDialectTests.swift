@@ -375,8 +375,8 @@ struct ForeignFile {
         file.raw(before)
         file.plain("s", "v")
         file.raw(behind)
-        let copy = owned(file.finished())
-        let loaded = try RDBLoader.load(RDBInput(copy.bytes), into: &target.keyspace, options: RDBLoadOptions()) { _ in }
+        let copy = owned(file.finished()), input = RDBInput(copy.bytes)
+        let loaded = try RDBLoader.load(input, into: &target.keyspace, options: RDBLoadOptions()) { _ in }
         #expect(loaded.moduleAux.count == 2)
         let path = NSTemporaryDirectory() + "swift-redis-aux-\(UUID().uuidString)"
         defer { unlink(path) }
