@@ -187,6 +187,7 @@ package enum KeyPositions {
         if name.equalsIgnoringCase("sort") || name.equalsIgnoringCase("sort_ro") { return sort(arguments, name) }
         if name.equalsIgnoringCase("migrate") { return migrate(arguments) }
         if name.equalsIgnoringCase("set") { return set(arguments) }
+        if name.equalsIgnoringCase("delex") { return delex(arguments) }
         if name.equalsIgnoringCase("bitfield") { return bitfield(arguments) }
         return specs.flatMap { $0.isReliable ? positions($0, arguments) ?? [] : [] }
     }
@@ -230,13 +231,25 @@ package enum KeyPositions {
         return [KeyPosition(index: 3, flags: flags)]
     }
 
-    /// SET reads its key only with GET.
+    /// SET reads its key only with GET or a condition on its value.
     private static func set(_ arguments: Arguments) -> [KeyPosition]? {
         guard arguments.count > 1 else { return nil }
-        for index in 3..<max(3, arguments.count) where arguments[index].equalsIgnoringCase("GET") {
+        for index in 3..<max(3, arguments.count)
+            where arguments[index].equalsIgnoringCase("GET") || isCondition(arguments[index]) {
             return [KeyPosition(index: 1, flags: [.readWrite, .access, .update])]
         }
         return [KeyPosition(index: 1, flags: [.overwrite, .update])]
+    }
+
+    private static func isCondition(_ word: Bytes) -> Bool {
+        word.equalsIgnoringCase("IFEQ") || word.equalsIgnoringCase("IFNE")
+            || word.equalsIgnoringCase("IFDEQ") || word.equalsIgnoringCase("IFDNE")
+    }
+
+    /// DELEX without a condition is DEL.
+    private static func delex(_ arguments: Arguments) -> [KeyPosition]? {
+        guard arguments.count > 1 else { return nil }
+        return [KeyPosition(index: 1, flags: arguments.count > 2 ? [.readWrite, .access, .delete] : [.remove, .delete])]
     }
 
     /// BITFIELD writes only with SET or INCRBY.

@@ -6,7 +6,7 @@ import RESP
 // Hashes. Field expires are in HashExpiry.swift.
 
 package enum HashCommands {
-    package static let all: [Command] = basic + HashExpiry.all
+    package static let all: [Command] = basic + HashExpiry.all + HashFieldCommands.all
 
     package static let basic: [Command] = [
         Command("hdel", arity: -3, [.write, .fast], [.write, .hash, .fast], keys: "idx:1>rng:0/1/0{RW,delete}",

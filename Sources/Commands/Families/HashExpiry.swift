@@ -93,8 +93,9 @@ package enum HashExpiry {
     /// The greatest expire of a field: 46 bits of ms, as in Redis' own index of them.
     private static var latest: Int64 { (1 << 46) - 2 }
 
-    private static func time(_ call: Call, unit: Int64, base: Int64) throws(CommandError) -> Int64 {
-        let value = try call.integer(2)
+    /// The time of argument `index` as Unix milliseconds.
+    static func time(_ call: Call, at index: Int, unit: Int64, base: Int64) throws(CommandError) -> Int64 {
+        let value = try call.integer(index)
         if value < 0 { throw .text("ERR invalid expire time, must be >= 0") }
         let (scaled, overflow) = value.multipliedReportingOverflow(by: unit)
         if overflow || scaled > latest || scaled + base > latest {
@@ -105,7 +106,7 @@ package enum HashExpiry {
 
     private static func expire(_ keyspace: inout Keyspace, _ call: inout Call, unit: Int64, base: Int64)
         throws(CommandError) {
-        let at = try time(call, unit: unit, base: base)
+        let at = try time(call, at: 2, unit: unit, base: base)
         var condition = Condition.always, index = 3
         if call.isWord(3, "NX") { condition = .nx } else if call.isWord(3, "XX") { condition = .xx
         } else if call.isWord(3, "GT") { condition = .gt } else if call.isWord(3, "LT") { condition = .lt }
@@ -169,7 +170,7 @@ package enum HashExpiry {
         call.recordArgument(field)
     }
 
-    private static func recordDeletion(_ key: Bytes, _ field: Bytes, _ call: Call) {
+    static func recordDeletion(_ key: Bytes, _ field: Bytes, _ call: Call) {
         call.record(argumentCount: 3)
         call.recordArgument("HDEL")
         call.recordArgument(key)

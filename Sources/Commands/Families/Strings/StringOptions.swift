@@ -34,10 +34,25 @@ extension Call {
     }
 }
 
-/// Options of SET and GETEX.
-private struct StringOptions {
+extension TimeUnit {
+    /// The unit that the word at `index` names, nil if it names none.
+    init?(_ call: Call, _ index: Int) {
+        if call.isWord(index, "EX") { self = .seconds
+        } else if call.isWord(index, "PX") { self = .milliseconds
+        } else if call.isWord(index, "EXAT") { self = .unixSeconds
+        } else if call.isWord(index, "PXAT") { self = .unixMilliseconds
+        } else { return nil }
+    }
+}
+
+/// Options of SET, MSETEX and GETEX.
+struct StringOptions {
+    /// Whose options are allowed.
+    enum Form { case one, several, reading }
+
     var onlyIfAbsent = false
     var onlyIfPresent = false
+    var condition: ValueCondition?
     var returnsOld = false
     var keepsExpire = false
     var persists = false
@@ -45,38 +60,34 @@ private struct StringOptions {
     /// Index of the time that goes with `unit`.
     var timeIndex = 0
 
-    /// The allowed ones are all of SET's or all of GETEX's.
-    init(_ call: Call, from: Int, isSet: Bool) throws(CommandError) {
+    init(_ call: Call, from: Int, allowed form: Form) throws(CommandError) {
+        let isSetting = form != .reading
         var index = from
         while index < call.count {
             let isExpireFree = unit == nil && !keepsExpire && !persists
-            if isSet && call.isWord(index, "NX") && !onlyIfPresent {
+            if isSetting && call.isWord(index, "NX") && !onlyIfPresent && condition == nil {
                 onlyIfAbsent = true
-            } else if isSet && call.isWord(index, "XX") && !onlyIfAbsent {
+            } else if isSetting && call.isWord(index, "XX") && !onlyIfAbsent && condition == nil {
                 onlyIfPresent = true
-            } else if isSet && call.isWord(index, "GET") {
+            } else if form == .one && call.isWord(index, "GET") {
                 returnsOld = true
-            } else if isSet && call.isWord(index, "KEEPTTL") && (isExpireFree || keepsExpire) {
+            } else if isSetting && call.isWord(index, "KEEPTTL") && (isExpireFree || keepsExpire) {
                 keepsExpire = true
-            } else if !isSet && call.isWord(index, "PERSIST") && (isExpireFree || persists) {
+            } else if form == .reading && call.isWord(index, "PERSIST") && (isExpireFree || persists) {
                 persists = true
-            } else if index + 1 < call.count, let given = Self.unit(call, index), isExpireFree || unit == given {
+            } else if index + 1 < call.count, let given = TimeUnit(call, index), isExpireFree || unit == given {
                 unit = given
                 timeIndex = index + 1
+                index += 1
+            } else if form == .one && !onlyIfAbsent && !onlyIfPresent && condition == nil,
+                      let given = try ValueCondition(call, index) {
+                condition = given
                 index += 1
             } else {
                 throw .syntax
             }
             index += 1
         }
-    }
-
-    private static func unit(_ call: Call, _ index: Int) -> TimeUnit? {
-        if call.isWord(index, "EX") { return .seconds }
-        if call.isWord(index, "PX") { return .milliseconds }
-        if call.isWord(index, "EXAT") { return .unixSeconds }
-        if call.isWord(index, "PXAT") { return .unixMilliseconds }
-        return nil
     }
 
     /// The expire asked for, nil if none.
@@ -88,7 +99,7 @@ private struct StringOptions {
 
 extension Call {
     /// An expire time of a string command, which must be above zero as given.
-    fileprivate func positiveTime(_ index: Int, _ unit: TimeUnit, _ now: UnixMilliseconds)
+    func positiveTime(_ index: Int, _ unit: TimeUnit, _ now: UnixMilliseconds)
         throws(CommandError) -> UnixMilliseconds {
         let value = try integer(index)
         guard value > 0, let at = unit.resolve(value, now) else { throw invalidExpireTime }
@@ -99,11 +110,12 @@ extension Call {
 extension StringCommands {
     @inline(never)
     static func setWithOptions(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let options = try StringOptions(call, from: 3, isSet: true)
+        let options = try StringOptions(call, from: 3, allowed: .one)
         let at = try options.expire(call, keyspace.now)
         let entry = keyspace.find(call[1], in: call.database, options.returnsOld ? .read : .write)
-        if options.returnsOld, let entry, entry.type != .string { throw .wrongType }
-        let isRefused = entry == nil ? options.onlyIfPresent : options.onlyIfAbsent
+        if options.returnsOld || options.condition != nil, let entry, entry.type != .string { throw .wrongType }
+        var isRefused = entry == nil ? options.onlyIfPresent : options.onlyIfAbsent
+        if let condition = options.condition { isRefused = !condition.holds(for: entry) }
         if options.returnsOld, let entry {
             replyValue(entry, call)
         } else if options.returnsOld || isRefused {
@@ -117,15 +129,24 @@ extension StringCommands {
 
     /// Sets argument 1, with log record and events.
     private static func put(_ keyspace: inout Keyspace, _ call: inout Call, _ value: Bytes, _ expire: ExpireChange) {
-        switch expire {
-        case .none: keyspace.setString(call[1], to: value, in: call.database, keepExpire: false)
-        case .keep: keyspace.setString(call[1], to: value, in: call.database, keepExpire: true)
-        case .at(let time):
-            keyspace.setString(call[1], to: value, in: call.database, keepExpire: false, expire: time)
-        }
-        call.recordSet(call[1], value, expire)
+        store(&keyspace, call, value, expire)
         call.modified(call[1], .string, "set")
         if case .at = expire { call.announce(call[1], .generic, "expire") }
+    }
+
+    static func store(_ keyspace: inout Keyspace, _ call: Call, _ value: Bytes, _ expire: ExpireChange) {
+        store(&keyspace, call, key: call[1], value, expire)
+    }
+
+    /// Sets a key and records that; events are the caller's.
+    static func store(_ keyspace: inout Keyspace, _ call: Call, key: Bytes, _ value: Bytes, _ expire: ExpireChange) {
+        switch expire {
+        case .none: keyspace.setString(key, to: value, in: call.database, keepExpire: false)
+        case .keep: keyspace.setString(key, to: value, in: call.database, keepExpire: true)
+        case .at(let time):
+            keyspace.setString(key, to: value, in: call.database, keepExpire: false, expire: time)
+        }
+        call.recordSet(key, value, expire)
     }
 
     static func setex(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
@@ -141,7 +162,7 @@ extension StringCommands {
     }
 
     static func getex(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let options = try StringOptions(call, from: 2, isSet: false)
+        let options = try StringOptions(call, from: 2, allowed: .reading)
         guard let entry = try call.entry(&keyspace, 1, .string, .read) else { call.reply.null(); return }
         let at = try options.expire(call, keyspace.now)
         replyValue(entry, call)
@@ -168,7 +189,8 @@ extension StringCommands {
         remove(&keyspace, &call, lazily: false)
     }
 
-    private static func remove(_ keyspace: inout Keyspace, _ call: inout Call, lazily: Bool) {
+    /// Deletes argument 1, with log record and event.
+    static func remove(_ keyspace: inout Keyspace, _ call: inout Call, lazily: Bool) {
         _ = keyspace.delete(call[1], in: call.database, lazily: lazily)
         call.recordDelete(call[1], lazily: lazily)
         call.modified(call[1], .generic, "del")
