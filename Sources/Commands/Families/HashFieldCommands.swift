@@ -5,9 +5,12 @@ import RESP
 
 // Hash fields together with their expires: HGETEX, HSETEX, HGETDEL.
 //
-//     HGETEX  key [EX …|PX …|EXAT …|PXAT …|PERSIST] FIELDS n field …                 the values, then the expires change
-//     HSETEX  key [FNX|FXX] [EX …|PX …|EXAT …|PXAT …|KEEPTTL] FIELDS n field value …  1, or 0: condition not met
-//     HGETDEL key FIELDS n field …                                                  the values, then the fields go
+//     HGETEX key [EX …|PX …|EXAT …|PXAT …|PERSIST] FIELDS n field …
+//         replies the values; the expires change
+//     HSETEX key [FNX|FXX] [EX …|PX …|EXAT …|PXAT …|KEEPTTL] FIELDS n field value …
+//         replies 1, or 0: condition not met
+//     HGETDEL key FIELDS n field …
+//         replies the values; the fields go
 //
 // Options stand in any order. A time that is past deletes the fields. The log gets HSET, HPEXPIREAT, HPERSIST and
 // HDEL, which servers of 7.4 know too.

@@ -5,7 +5,8 @@ import RESP
 // The string commands. Their handlers are in the files beside this one.
 
 package enum StringCommands {
-    package static let all: [Command] = reading + setting + several + counting + conditional + [msetexDeclaration, increxDeclaration]
+    package static let all: [Command] = reading + setting + several + counting + conditional
+        + [msetexDeclaration, increxDeclaration]
 
     private static let reading: [Command] = [
         read("get", arity: 2, "1.0.0", "Returns the string value of a key.", "key:key#0", .data(`get`)),
