@@ -68,8 +68,15 @@ package final class ServerCore {
     var resumingConnections: [Connection] = []
     package internal(set) var pause: ClientPause? {
         didSet {
-            traffic.pointee.isPaused = pause != nil
+            traffic.pointee.isPaused = pause != nil || logIsBehind
             engine.eviction.rests = pause != nil
+        }
+    }
+    /// Too much waits for the log: writes are held back until it caught up.
+    var logIsBehind = false {
+        didSet {
+            traffic.pointee.isPaused = pause != nil || logIsBehind
+            if oldValue && !logIsBehind { resumePausedClients() }
         }
     }
     var pauseTimer: LoopTimer?
@@ -102,7 +109,7 @@ package final class ServerCore {
         engine.sessionWithID = { [unowned(unsafe) self] id in connections[id]?.session }
         engine.uncountedMemory = { [unowned(unsafe) self] in persistence.logCounters.pendingBytes }
         engine.releaseGarbage = { [unowned(unsafe) self] in
-            background.free(engine.keyspace.takeGarbage())
+            background.free(self.engine.keyspace.takeGarbage())
         }
         engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
         engine.refreshClock = { [unowned self] in updateClock() }

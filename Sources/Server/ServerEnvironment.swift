@@ -1,4 +1,7 @@
 import Storage
+#if canImport(Glibc)
+import Glibc
+#endif
 
 /// What the server takes from the system around it. A simulation gives its own.
 package struct ServerEnvironment {
@@ -8,11 +11,15 @@ package struct ServerEnvironment {
     /// No threads and no children: whoever drives the server takes their steps (Persistence/Stepping.swift).
     package var isStepped = false
 
+    /// Ends the process at once.
+    package var exit: (Int32) -> Void = { _exit($0) }
+
     package init() {}
 
     package init(simulating fileSystem: any FileSystem, imageDisk: ImageDisk) {
         self.fileSystem = fileSystem
         self.imageDisk = imageDisk
         isStepped = true
+        exit = { _ in }
     }
 }

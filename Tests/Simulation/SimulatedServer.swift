@@ -30,6 +30,14 @@ package final class SimulatedServer {
     package let core: ServerCore
     package let disk: StoppingFileSystem
     private let images: ImageDiskAdapter
+    /// What the server ended itself with; nil: it did not.
+    package var exitStatus: Int32? { exits.status }
+    private let exits = Exits()
+
+    private final class Exits {
+        var status: Int32?
+    }
+
     /// Its files are let go when it is not needed any more.
     private var isAbandoned = false
 
@@ -41,7 +49,9 @@ package final class SimulatedServer {
         let keyspace = Keyspace(databaseCount: 4, seed: HashSeed(k0: 1, k1: 2), random: RandomSource(seed: 1))
         let engine = Engine(keyspace: keyspace, table: table)
         let log = ServerLog()
-        let environment = ServerEnvironment(simulating: disk, imageDisk: images.imageDisk)
+        var environment = ServerEnvironment(simulating: disk, imageDisk: images.imageDisk)
+        let exits = exits
+        environment.exit = { exits.status = $0 }
         let configuration = Configuration()
         configuration.dir = Self.directory
         configuration.databases = 4
@@ -91,7 +101,7 @@ package final class SimulatedClient {
     private var produced = 0
     private var arrived = 0
     /// Commands whose replies have not arrived, with where these end.
-    private var waiting: [(ticket: Int, end: Int, isError: Bool)] = []
+    private var waiting: [(ticket: Int, end: Int, text: String)] = []
     private var blockedTicket: Int?
 
     package init(_ id: Int64) { session = Session(id: id) }
@@ -109,16 +119,17 @@ package final class SimulatedClient {
             return
         }
         produced += made
-        waiting.append((ticket, produced, made > 0 && session.output.pointee.bytes[before] == UInt8(ascii: "-")))
+        waiting.append((ticket, produced, text(from: before)))
     }
 
-    /// Takes what may leave: the tickets answered, and whether the answer is an error.
-    package func receive(from server: SimulatedServer) -> [(ticket: Int, isError: Bool)] {
+    /// Takes what may leave: the tickets answered, and with what.
+    package func receive(from server: SimulatedServer) -> [(ticket: Int, text: String)] {
         let engine = server.core.engine
         if let ticket = blockedTicket, session.waiting == nil {
             blockedTicket = nil
+            let start = produced - arrived + session.sentCount
             produced = arrived + session.output.pointee.count - session.sentCount
-            waiting.append((ticket, produced, false))
+            waiting.append((ticket, produced, text(from: start)))
         }
         let ready = session.releasable(engine.acknowledged) - session.sentCount
         if ready > 0 {
@@ -127,7 +138,12 @@ package final class SimulatedClient {
         }
         let answered = waiting.prefix { $0.end <= arrived }
         waiting.removeFirst(answered.count)
-        return answered.map { ($0.ticket, $0.isError) }
+        return answered.map { ($0.ticket, $0.text) }
+    }
+
+    /// A reply's beginning, as it is in the output.
+    private func text(from start: Int) -> String {
+        String(decoding: session.output.pointee.bytes.from(start).prefix(400), as: UTF8.self)
     }
 
     package static func withArguments(_ words: [String], _ body: (Arguments) -> Void) {

@@ -23,6 +23,7 @@ package final class Simulation {
     /// Commands that were answered with an error.
     package private(set) var refusals = 0
     package private(set) var answers = 0
+    private var lastReplies: [Int64: String] = [:]
     private var changesLeft = Int.max
     private var toolIsDead = false
     /// Since the last start that came through.
@@ -158,7 +159,7 @@ package final class Simulation {
             for word in words.dropFirst() { lastWrites["\(database):\(word)"] = history.latest }
         }
         let isSave = words[0] == "SAVE" && !settings.appendonly
-        let key = words.count > 1 ? words[1] : ""
+        let key = words.count > 1 && words[0] != "SELECT" ? words[1] : ""
         // What is queued tells of nothing.
         let tells = isSave || history.latest > before ? history.latest
             : clients[client].session.inMulti ? 0 : lastWrites["\(database):\(key)"] ?? 0
@@ -169,9 +170,10 @@ package final class Simulation {
     package func receive() {
         guard let server, !server.isDead else { return }
         for client in clients {
-            for (ticket, isError) in client.receive(from: server) {
+            for (ticket, text) in client.receive(from: server) {
                 answers += 1
-                if isError {
+                lastReplies[client.session.id] = text
+                if text.utf8.first == UInt8(ascii: "-") {
                     refusals += 1
                     continue
                 }
@@ -181,6 +183,18 @@ package final class Simulation {
             }
         }
     }
+
+    /// Sends a command and takes what came back within the same round; nil: nothing yet.
+    package func ask(_ client: Int, _ words: String...) -> String? {
+        let id = clients[client].session.id
+        lastReplies[id] = nil
+        send(client, words)
+        round()
+        return lastReplies[id]
+    }
+
+    /// The client's last reply since `ask`.
+    package func answer(_ client: Int) -> String? { lastReplies[clients[client].session.id] }
 
     private func noteDurable() { noteDurable(of: server) }
 

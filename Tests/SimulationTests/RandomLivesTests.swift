@@ -35,6 +35,33 @@ import TestSupport
         Issue.record("\(bug) was not found from seed \(first) on")
     }
 
+    /// Or thousands of lives would fill the memory.
+    @Test func aLifeLeavesNothingBehind() throws {
+        let table = Simulation.makeTable()
+        defer { SimulatedClock.release() }
+        weak var core: AnyObject?
+        weak var engine: AnyObject?
+        weak var loop: AnyObject?
+        weak var persistence: AnyObject?
+        do {
+            let simulation = Simulation(SimulationSettings(), table)
+            try simulation.start()
+            core = simulation.server?.core
+            engine = simulation.server?.core.engine
+            loop = simulation.server?.core.loop
+            persistence = simulation.server?.core.persistence
+            simulation.send(0, ["SET", "a", "1"])
+            simulation.settle()
+            simulation.crash(.nothing)
+        }
+        var left: [String] = []
+        if core != nil { left.append("core") }
+        if engine != nil { left.append("engine") }
+        if loop != nil { left.append("loop") }
+        if persistence != nil { left.append("persistence") }
+        #expect(left.isEmpty)
+    }
+
     @Test func aSeedHappensTheSameWayAgain() throws {
         let table = Simulation.makeTable()
         defer { SimulatedClock.release() }

@@ -36,6 +36,7 @@ package class ForwardingFileSystem: FileSystem, @unchecked Sendable {
     package func list(_ directory: String) throws(StorageError) -> [String] { try inner.list(directory) }
     package func status(_ path: String) throws(StorageError) -> FileStatus? { try inner.status(path) }
     package func syncDirectory(_ directory: String) throws(StorageError) { try inner.syncDirectory(directory) }
+    package func space(_ path: String) throws(StorageError) -> FileSystemSpace { try inner.space(path) }
 }
 
 /// A memory disk on which everything fails that would change it, after so many changes: the process died there. Crash

@@ -324,4 +324,12 @@ package final class MemoryFileSystem: FileSystem {
             return .success(())
         }
     }
+
+    /// Without a `capacity` there is a terabyte.
+    package func space(_ path: String) throws(StorageError) -> FileSystemSpace {
+        disk.withLock { disk in
+            let total = disk.faults.capacity ?? 1 << 40
+            return FileSystemSpace(free: min(max(0, total - disk.used), disk.faults.room ?? total), total: total)
+        }
+    }
 }

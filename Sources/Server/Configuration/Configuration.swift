@@ -70,6 +70,11 @@ package final class Configuration {
     package var appendfilename = "appendonly.aof"
     package var appenddirname = "appendonlydir"
     package var appendfsync = FsyncPolicy.everysec
+    package var aofFsyncError = FsyncErrorPolicy.heal
+    /// Bytes of records that may wait for a log at work before writes have to wait; 0: any.
+    package var aofBacklogLimit = 256 << 20
+    var diskSoftLimit = DiskLimit.auto
+    var diskHardLimit = DiskLimit.auto
     package var sanitizeDumpPayload = DumpSanitization.no
     package var autoAofRewritePercentage = 100
     package var rdbKeySaveDelay = 0

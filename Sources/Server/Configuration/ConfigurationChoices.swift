@@ -40,6 +40,16 @@ extension FsyncPolicy: ConfigurationChoice {
     package static let allCases: [FsyncPolicy] = [.everysec, .always, .no]
 }
 
+/// What to do when an fsync of the log failed: its file can't be trusted any more.
+package enum FsyncErrorPolicy: String, ConfigurationChoice {
+    /// Write a new base from memory to new files, and go on.
+    case heal
+    /// Serve reads, until somebody asks for a rewrite or starts the server anew.
+    case refuse
+    /// End the process: another one takes over.
+    case exit
+}
+
 package enum OOMScoreAdjustment: String, ConfigurationChoice {
     case no, yes, relative, absolute
 }

@@ -29,6 +29,24 @@ extension Directive {
         })
     }
 
+    /// disk-soft-limit, disk-hard-limit: auto | BYTES | PERCENT%
+    static func diskLimit(_ name: String, _ path: Path<DiskLimit>) -> Directive {
+        Directive(name, [], text: { $0[keyPath: path].text }) { configuration, words throws(ConfigurationError) in
+            let word = try single(words).lowercased()
+            if word == "auto" {
+                configuration[keyPath: path] = .auto
+                return
+            }
+            let value: Int
+            do throws(ConfigurationError) {
+                value = try IntegerForm.memoryOrPercent.parse(word, -100...unbounded)
+            } catch {
+                throw ConfigurationError("argument must be auto, a memory or a percent value")
+            }
+            configuration[keyPath: path] = value < 0 ? .percent(-value) : .bytes(value)
+        }
+    }
+
     /// client-output-buffer-limit CLASS HARD SOFT SECONDS [CLASS ...]
     static var clientOutputBufferLimit: Directive {
         func words(_ limit: OutputBufferLimit) -> String { "\(limit.hard) \(limit.soft) \(limit.softSeconds)" }

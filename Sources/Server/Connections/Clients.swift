@@ -129,6 +129,11 @@ extension ServerCore {
         pause = nil
         pauseTimer?.cancel()
         pauseTimer = nil
+        resumePausedClients()
+    }
+
+    /// Those for whom the reason has not gone are held back again.
+    func resumePausedClients() {
         let paused = pausedConnections
         pausedConnections = []
         for connection in paused { connection.pauseEnded() }
@@ -136,8 +141,8 @@ extension ServerCore {
 
     /// Whether the pause makes this request wait.
     func holdsBack(_ arguments: Arguments, _ session: Session) -> Bool {
-        guard let pause, session.kind != .replica else { return false }
-        switch pause.kind {
+        guard session.kind != .replica else { return false }
+        switch pause?.kind ?? .writes {
         case .all: return true
         case .writes:
             guard let id = engine.lookUp(arguments) else { return false }

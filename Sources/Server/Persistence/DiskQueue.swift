@@ -81,6 +81,13 @@ final class DiskQueue: @unchecked Sendable {
         return step != nil
     }
 
+    /// Without a thread: what waits is not done.
+    func dropSteps() {
+        lock.lock()
+        steps = []
+        lock.unlock()
+    }
+
     /// Blocks until all steps so far are done (what follows from them is not yet).
     func wait() {
         while core.environment.isStepped && takeStep() {}

@@ -320,7 +320,7 @@ extension Persistence {
     /// `auto-aof-rewrite-percentage` and `-min-size`.
     func checkGrowth() {
         let percentage = configuration.autoAofRewritePercentage
-        guard logMode == .on, percentage > 0, rewriteIsDue else { return }
+        guard logMode == .on, percentage > 0, rewriteIsDue, rewriteFits(watch.space) else { return }
         let bytes = logBytes
         guard bytes > configuration.autoAofRewriteMinSize else { return }
         let growth = Double(bytes) * 100 / Double(max(sizeAfterRewrite, 1)) - 100
@@ -338,6 +338,7 @@ extension Persistence {
         if child != nil { cancelChild() }
         guard child == nil, operation == .none else { return }
         core.log.write(.warning, "Writing a new AOF from memory to heal the log.")
+        rewriteIsScheduled = false
         healing = Healing()
         prepareFiles(persists: false)
     }

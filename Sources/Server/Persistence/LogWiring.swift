@@ -47,6 +47,11 @@ extension Persistence {
         engine.pendingLogStart = log.takenOffset
         engine.acknowledged = log.acknowledgedOffset
         if log.isHealthy != lastWriteSucceeded { healthChanged() }
+        let isBehind = engine.pendingLog.count > backlogLimit
+        if isBehind != core.logIsBehind {
+            core.logIsBehind = isBehind
+            if isBehind { backlogHolds += 1 }
+        }
     }
 
     func logProgressed() {
@@ -73,7 +78,11 @@ extension Persistence {
         let engine = core.engine
         engine.isLogging = false
         engine.durableOffset = { nil }
-        engine.state.writeRefusal = nil
+        logRefusal = nil
+        diskRefusal = nil
+        watch = DiskWatch()
+        core.logIsBehind = false
+        updateWriteRefusal()
         lastWriteSucceeded = true
         engine.pendingLogStart = engine.logEnd
         engine.pendingLog.removeAll()
@@ -98,25 +107,40 @@ extension Persistence {
         case .healthy:
             guard !lastWriteSucceeded else { return }
             lastWriteSucceeded = true
-            engine.state.writeRefusal = nil
+            logRefusal = nil
+            updateWriteRefusal()
             core.log.write(.warning, "AOF write error looks solved, Redis can write again.")
         case .failed(let error):
-            engine.state.writeRefusal = "MISCONF Errors writing to the AOF file: \(error.cause)"
+            logRefusal = "MISCONF Errors writing to the AOF file: \(error.cause)"
+            updateWriteRefusal()
             if tellsHealth() {
                 core.log.write(.warning, "Error writing to the AOF file: \(error.cause)")
                 core.log.write(.warning, "\(error) Writes are refused until it works again.")
             }
             lastWriteSucceeded = false
         case .poisoned(let error, let durable):
-            engine.state.writeRefusal = "MISCONF Errors writing to the AOF file: fsync failed: \(error.cause); "
-                + "a new file is being written from memory"
+            let heals = configuration.aofFsyncError == .heal
+            logRefusal = "MISCONF Errors writing to the AOF file: fsync failed: \(error.cause); "
+                + (heals ? "a new file is being written from memory"
+                   : "aof-fsync-error is \(configuration.aofFsyncError.rawValue): BGREWRITEAOF heals the log")
+            updateWriteRefusal()
             if lastWriteSucceeded || tellsHealth() {
                 core.log.write(.warning, "Fail to fsync the AOF file: \(error.cause)")
                 core.log.write(.warning, "\(error) What follows log offset \(durable.rawValue) may not be on the disk. "
                                + "Writes are refused until a new base is written from memory.")
             }
             lastWriteSucceeded = false
+            if configuration.aofFsyncError == .exit { endForFailedSync() }
         }
+    }
+
+    /// `aof-fsync-error exit`. Nothing that waits for the log was acknowledged.
+    private func endForFailedSync() {
+        core.log.write(.warning, "aof-fsync-error is exit: exiting. What was acknowledged before is on the disk"
+                       + (log?.policy == .always ? "." : ", but for what came since the last fsync."))
+        child?.kill()
+        core.lifecycle.removePidFile()
+        core.environment.exit(1)
     }
 
     /// Twice a minute at most.

@@ -57,6 +57,13 @@ package final class Persistence {
     var sizeAfterRewrite = 0
     var lastWriteSucceeded = true
     var lastHealthLog = MonotonicNanoseconds(-60_000_000_000)
+    /// Whole error lines with which writes are refused: for the log's trouble, and for want of room.
+    var logRefusal: String?
+    var diskRefusal: String?
+    var watch = DiskWatch()
+    /// Records that the log at work has not taken are more than this: writes wait (`aof-backlog-limit`).
+    var backlogLimit = Int.max
+    var backlogHolds = 0
 
     // MARK: The child
 
@@ -145,8 +152,10 @@ package final class Persistence {
         if log?.isHealthy == false { healthChanged() }
         if healing?.isDurable == true { finishHealing() }
         if operation == .switching { finishSwitch() }
+        watchDisk()
         if logNeedsHealing {
-            startHealing()
+            // Under `refuse`, when BGREWRITEAOF asked for it.
+            if configuration.aofFsyncError == .heal || rewriteIsScheduled { startHealing() }
         } else if child == nil && operation == .none {
             startScheduledWork()
         }
@@ -233,6 +242,14 @@ package final class Persistence {
         configuration.onChange("appendfsync") { core throws(ConfigurationError) in core.persistence.policyChanged() }
         configuration.onChange("aof-timestamp-enabled") { core throws(ConfigurationError) in
             core.persistence.framingChanged()
+        }
+        backlogLimit = configuration.aofBacklogLimit == 0 ? .max : configuration.aofBacklogLimit
+        configuration.onChange("aof-backlog-limit") { core throws(ConfigurationError) in
+            let bytes = core.configuration.aofBacklogLimit
+            core.persistence.backlogLimit = bytes == 0 ? .max : bytes
+        }
+        configuration.onChange("aof-fsync-error") { core throws(ConfigurationError) in
+            core.persistence.healthChanged()
         }
         configuration.onChange("no-appendfsync-on-rewrite") { core throws(ConfigurationError) in
             guard core.persistence.child != nil else { return }

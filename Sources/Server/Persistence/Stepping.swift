@@ -58,6 +58,7 @@ extension ServerCore {
     package func abandon() {
         persistence.log?.close()
         persistence.dropPendingFile()
+        persistence.disk.dropSteps()
     }
 }
 

@@ -47,6 +47,18 @@ package struct FileStatus: Sendable, Equatable {
     }
 }
 
+/// Bytes.
+package struct FileSystemSpace: Sendable, Equatable {
+    /// What an ordinary user may still write.
+    package var free: Int
+    package var total: Int
+
+    package init(free: Int, total: Int) {
+        self.free = free
+        self.total = total
+    }
+}
+
 /// All calls may come from any thread, and block as long as the disk does.
 package protocol FileSystem: AnyObject, Sendable {
     func open(_ path: String, _ mode: FileMode) throws(StorageError) -> File
@@ -82,6 +94,8 @@ package protocol FileSystem: AnyObject, Sendable {
     /// Nil when nothing has that path.
     func status(_ path: String) throws(StorageError) -> FileStatus?
     func syncDirectory(_ directory: String) throws(StorageError)
+    /// Of the file system that has `path`.
+    func space(_ path: String) throws(StorageError) -> FileSystemSpace
 }
 
 extension FileSystem {

@@ -146,6 +146,14 @@ package final class PosixFileSystem: FileSystem {
         _ = try call(.syncDirectory, directory) { fsync(descriptor) }
     }
 
+    package func space(_ path: String) throws(StorageError) -> FileSystemSpace {
+        var status = statvfs()
+        _ = try call(.stat, path) { statvfs(path, &status) }
+        let block = UInt64(status.f_frsize)
+        return FileSystemSpace(free: Int(clamping: UInt64(status.f_bavail).multipliedFullWidth(by: block).low),
+                               total: Int(clamping: UInt64(status.f_blocks).multipliedFullWidth(by: block).low))
+    }
+
     /// Repeats a call that a signal interrupted.
     @inline(__always)
     private func call<Result: SignedInteger>(_ operation: StorageError.Operation, _ path: @autoclosure () -> String,
