@@ -17,6 +17,9 @@ package struct ServerStatistics {
     package var queryLimitDisconnections = 0
     package var outputLimitDisconnections = 0
     package var evictedClients = 0
+    /// Reads and writes that I/O threads shared.
+    package var threadedReads = 0
+    package var threadedWrites = 0
 }
 
 /// The server around one engine: all of it runs on one event loop.
@@ -82,6 +85,12 @@ package final class ServerCore {
     var pauseTimer: LoopTimer?
     var pausedConnections: [Connection] = []
     var lingering: [Lingering] = []
+    /// nil: `io-threads 1`.
+    var ioThreads: IOThreads?
+    /// The events of a round are being delivered with them.
+    var isDelivering = false
+    /// When they last shared a round's work.
+    var lastThreadedRound = UnixMilliseconds(0)
 
     // What others want to know or decide about clients.
 

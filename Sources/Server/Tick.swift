@@ -38,20 +38,27 @@ extension ServerCore {
 
     private func flushDirty() {
         let count = traffic.pointee.dirtyCount
-        var index = 0
-        while index < count {
-            traffic.pointee.dirty[index]._withUnsafeGuaranteedRef { connection in
-                connection.session.isQueuedForFlush = false
-                if connection.flush(engine.acknowledged) && !connection.isGated {
-                    connection.isGated = true
-                    gatedConnections.append(connection)
-                }
-                if traffic.pointee.clientMemory.isLimited { connection.noteMemory() }
+        if let ioThreads {
+            flushTogether(ioThreads, count, at: { traffic.pointee.dirty[$0].takeUnretainedValue() }, flush: flushOne)
+        } else {
+            var index = 0
+            while index < count {
+                traffic.pointee.dirty[index]._withUnsafeGuaranteedRef { flushOne($0) }
+                index += 1
             }
-            index += 1
         }
         traffic.pointee.flushed(count)
         if traffic.pointee.dirtyCount == 0 && !departedConnections.isEmpty { departedConnections.removeAll() }
+    }
+
+    @inline(__always)
+    private func flushOne(_ connection: Connection) {
+        connection.session.isQueuedForFlush = false
+        if connection.flush(engine.acknowledged) && !connection.isGated {
+            connection.isGated = true
+            gatedConnections.append(connection)
+        }
+        if traffic.pointee.clientMemory.isLimited { connection.noteMemory() }
     }
 
     /// Hands the tick's records to the log.
@@ -71,11 +78,17 @@ extension ServerCore {
         engine.acknowledged = acknowledged
         let connections = gatedConnections
         gatedConnections.removeAll(keepingCapacity: true)
-        for connection in connections {
-            connection.isGated = connection.flush(acknowledged)
-            if connection.isGated { gatedConnections.append(connection) }
+        if let ioThreads {
+            flushTogether(ioThreads, connections.count, at: { connections[$0] }, flush: flushGated)
+        } else {
+            for connection in connections { flushGated(connection) }
         }
         engine.retryKeylessWaiters()
+    }
+
+    private func flushGated(_ connection: Connection) {
+        connection.isGated = connection.flush(engine.acknowledged)
+        if connection.isGated { gatedConnections.append(connection) }
     }
 
     /// Runs `body` on the engine's thread, between two commands. From any thread.

@@ -11,6 +11,14 @@ def openssl(*arguments, data=None):
     return result.stdout
 
 
+def tls_server(directory):
+    """Options of a server that asks for no certificates, and the context of its clients."""
+    authority = Authority(directory)
+    certificate, key = authority.issue("server")
+    return ({"tls-cert-file": certificate, "tls-key-file": key, "tls-auth-clients": "no"},
+            authority.client_context())
+
+
 class Authority:
     """A certificate authority in a directory: files NAME.crt and NAME.key."""
 

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from resp import Disconnected, encode
-from servers import Server, info, scratch, wait_for
+from servers import Server, info, io_threads, scratch, wait_for
 
 MB = 1 << 20
 PONG = ("+", b"PONG")
@@ -13,7 +13,8 @@ OK = ("+", b"OK")
 
 
 def serve(arguments, **settings):
-    options = {name.replace("_", "-"): value for name, value in settings.items()}
+    options = io_threads(arguments.io_threads)
+    options.update({name.replace("_", "-"): value for name, value in settings.items()})
     return Server(arguments.server, options, scratch("network-"), arguments.config).start()
 
 
@@ -237,4 +238,26 @@ def tracking_table(place, arguments):
     return f"{told} told"
 
 
-PARTS = (eviction_of_clients, query_buffer_limit, output_limits, strangers, silent_clients, sockets, tracking_table)
+def io_threads_at_work(place, arguments):
+    """With io-threads 4 many clients get their own replies, in order; the counters show that threads took part."""
+    with serve(arguments, io_threads=4, io_threads_do_reads="yes") as server:
+        clients = [server.client() for _ in range(100)]
+        for turn in range(20):
+            for number, client in enumerate(clients):
+                client.send_raw(b"".join(encode(("INCRBY", f"k{number}", step)) + encode(("ECHO", f"{number}.{turn}"))
+                                         for step in range(turn)) + encode(("GET", f"k{number}")))
+            for number, client in enumerate(clients):
+                for _ in range(turn):
+                    assert client.read()[0] == ":" and client.read() == ("$", b"%d.%d" % (number, turn))
+                total = sum(step for past in range(turn + 1) for step in range(past))
+                assert client.read() == ("$", b"%d" % total if turn else None), f"client {number}, turn {turn}"
+        control = clients[0]
+        reads, writes = (stat(control, f"io_threaded_{what}_processed") for what in ("reads", "writes"))
+        assert reads > 500 and writes > 500, f"{reads} reads, {writes} writes"
+        assert info(control, "server")["io_threads_active"] == "1"
+        assert control.call("CONFIG", "GET", "io-threads")[1][1] == ("$", b"4")
+    return f"{reads} reads, {writes} writes"
+
+
+PARTS = (io_threads_at_work, eviction_of_clients, query_buffer_limit, output_limits, strangers, silent_clients,
+         sockets, tracking_table)

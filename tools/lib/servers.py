@@ -174,6 +174,13 @@ def _reap():
             process.kill()
 
 
+def io_threads(count):
+    """Options of a server with that many I/O threads, which share even a single client's work; none: none."""
+    if not count:
+        return {}
+    return {"io-threads": count, "io-threads-do-reads": "yes", "io-threads-always-active": "yes"}
+
+
 def info(client, section="everything"):
     """INFO as a dictionary of strings."""
     kind, payload = client.call("INFO", section)

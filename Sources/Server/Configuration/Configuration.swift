@@ -129,6 +129,8 @@ package final class Configuration {
     package var bindSourceAddr = ""
     package var port = 6379
     package var ioThreads = 1
+    package var ioThreadsDoReads = false
+    package var ioThreadsAlwaysActive = false
     package var tcpKeepalive = 300
     package var timeout = 0
     package var tcpBacklog = 511

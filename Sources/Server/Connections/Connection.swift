@@ -62,6 +62,11 @@ package final class Connection: LoopSource, SessionLink {
 
     /// nil: the bytes are as they are.
     private(set) var stream: OpaquePointer?
+    /// What it would read or write next is done already (IORounds.swift).
+    var readAhead: UnsafeMutablePointer<SocketJob>? { didSet { noteSpecial() } }
+    var writeAhead: UnsafeMutablePointer<SocketJob>? { didSet { noteSpecial() } }
+    /// Reads and writes are no plain system calls.
+    var isSpecial: Bool
     // Of a stream (TLSConnection.swift).
     var readAwaitsRoom = false
     var writeAwaitsInput = false
@@ -93,8 +98,9 @@ package final class Connection: LoopSource, SessionLink {
         self.address = address
         self.localAddress = localAddress
         self.stream = stream
+        isSpecial = stream != nil
         parser = RequestParser(limits: server.requestLimits)
-        super.init(descriptor: descriptor)
+        super.init(client: descriptor)
         session.link = self
     }
 
@@ -118,20 +124,19 @@ package final class Connection: LoopSource, SessionLink {
         }
     }
 
-    /// Reads what the peer sent; as `read`.
-    @inline(__always)
-    private func take(_ buffer: UnsafeMutableRawPointer, _ room: Int) -> Int {
-        if let stream { return takeEncrypted(stream, buffer, room) }
-        return read(descriptor, buffer, room)
-    }
-
     func receive() {
         if pendingInput > 0 {
             receiveBehindInput()
             return
         }
-        let buffer = traffic.pointee.readBuffer
-        let count = take(buffer, Self.sharedReadBytes)
+        var buffer = traffic.pointee.readBuffer
+        let count: Int
+        if isSpecial {
+            if let readAhead { buffer = readAhead.pointee.bytes }
+            count = takeSpecially(buffer, Self.sharedReadBytes)
+        } else {
+            count = read(descriptor, buffer, Self.sharedReadBytes)
+        }
         guard received(count) else { return }
         let bytes = Bytes(start: buffer, count: count)
         let used = isHeldBack ? hold() : process(bytes)
@@ -139,11 +144,20 @@ package final class Connection: LoopSource, SessionLink {
         settle()
     }
 
-    private func receiveBehindInput() {
+    private func noteSpecial() { isSpecial = stream != nil || readAhead != nil || writeAhead != nil }
+
+    /// Where the kernel's bytes go while there is input.
+    func roomBehindInput() -> UnsafeMutableRawBufferPointer {
         let missing = needed - pendingInput
         input.reserve(missing > 0 ? missing : Self.sliceBytes)
         let room = min(input.capacity - input.count, missing > 0 ? Self.bigReadBytes : Self.sliceBytes)
-        let count = take(input.base + input.count, room)
+        return UnsafeMutableRawBufferPointer(start: input.base + input.count, count: room)
+    }
+
+    private func receiveBehindInput() {
+        let room = roomBehindInput()
+        guard let start = room.baseAddress else { return }
+        let count = isSpecial ? takeSpecially(start, room.count) : read(descriptor, start, room.count)
         guard received(count) else { return }
         input.commit(count)
         if pendingInput >= needed { hasMore = true }

@@ -81,7 +81,7 @@ extension Connection {
     /// Gives bytes to the peer; as `send`.
     @inline(__always)
     private func give(_ bytes: UnsafeMutableRawPointer, _ count: Int) -> Int {
-        if let stream { return giveEncrypted(stream, bytes, count) }
+        if isSpecial { return giveSpecially(bytes, count) }
         return send(descriptor, bytes, count, Int32(MSG_NOSIGNAL))
     }
 

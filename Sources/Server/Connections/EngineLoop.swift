@@ -31,7 +31,18 @@ package class LoopSource {
     fileprivate(set) var interest: LoopEvents = []
     fileprivate(set) var isWatched = false
 
-    package init(descriptor: Int32) { self.descriptor = descriptor }
+    /// It is a `Connection`.
+    let isClient: Bool
+
+    package init(descriptor: Int32) {
+        self.descriptor = descriptor
+        isClient = false
+    }
+
+    init(client descriptor: Int32) {
+        self.descriptor = descriptor
+        isClient = true
+    }
 
     package func ready(_ events: LoopEvents) {}
 }
@@ -67,6 +78,8 @@ package final class EngineLoop: @unchecked Sendable {
     /// Called when a round of events begins, before any of them is handled, and after all of them were.
     package var onRoundBegin: () -> Void = {}
     package var onRoundEnd: () -> Void = {}
+    /// Delivers the events of a round, if somebody wants to do that in another way.
+    var onEvents: ((UnsafeMutablePointer<epoll_event>, Int) -> Void)?
 
     private struct Slot {
         var source: Unmanaged<LoopSource>?
@@ -227,7 +240,11 @@ package final class EngineLoop: @unchecked Sendable {
         let count = epoll_wait(poll, events, Int32(Self.eventCount), min(longestWait, waitMilliseconds()))
         onRoundBegin()
         if count > 0 {
-            for index in 0..<Int(count) { deliver(events[index]) }
+            if let onEvents {
+                onEvents(events, Int(count))
+            } else {
+                for index in 0..<Int(count) { deliver(events[index]) }
+            }
         }
         if !tasks.isEmpty { runTasks() }
         if nextDeadline != .max { runTimers() }
@@ -236,11 +253,18 @@ package final class EngineLoop: @unchecked Sendable {
     }
 
     @inline(__always)
-    private func deliver(_ event: epoll_event) {
+    func deliver(_ event: epoll_event) {
         let token = event.data.u64
         let slot = slots[Int(token & 0xffff_ffff)]
         guard slot.generation == UInt32(token >> 32), let source = slot.source else { return }
         source._withUnsafeGuaranteedRef { $0.ready(LoopEvents(rawValue: event.events)) }
+    }
+
+    /// Whom the event is for; nil: it is gone.
+    func source(_ event: epoll_event) -> LoopSource? {
+        let token = event.data.u64
+        let slot = slots[Int(token & 0xffff_ffff)]
+        return slot.generation == UInt32(token >> 32) ? slot.source?.takeUnretainedValue() : nil
     }
 
     /// −1: until something happens.

@@ -58,7 +58,7 @@ enum InfoReport {
         writer.field("lru_clock", Int(core.engine.keyspace.accessClock))
         writer.field("executable", system.executable)
         writer.field("config_file", core.configuration.file ?? "")
-        writer.field("io_threads_active", false)
+        writer.field("io_threads_active", core.engine.keyspace.now.rawValue - core.lastThreadedRound.rawValue <= 1000)
         if let pending = core.lifecycle.pendingShutdown {
             let left = pending.deadline.rawValue - core.engine.keyspace.now.rawValue
             writer.field("shutdown_in_milliseconds", max(0, left))

@@ -53,6 +53,7 @@ package final class Lifecycle {
         }
         refuseStrangers()
         guard listen() else { return false }
+        core.startIOThreads()
         followSettings()
         applyCrashReport()
         showTitle()

@@ -17,8 +17,8 @@ import Primitives
 package enum ConnectionKind: Sendable { case tcp, unix, tls }
 
 extension Connection {
-    func takeEncrypted(_ stream: OpaquePointer, _ buffer: UnsafeMutableRawPointer, _ room: Int) -> Int {
-        let count = sr_tls_read(stream, buffer, room)
+    /// What came of a read from the stream.
+    func noteTaken(_ stream: OpaquePointer, _ count: Int) -> Int {
         if count > 0 {
             readAwaitsRoom = false
             if sr_tls_has_more(stream) != 0 { receiveSoon() }
@@ -32,8 +32,8 @@ extension Connection {
         return answer(count)
     }
 
-    func giveEncrypted(_ stream: OpaquePointer, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-        let taken = sr_tls_write(stream, bytes, count)
+    /// What came of a write to the stream.
+    func noteGiven(_ taken: Int) -> Int {
         writeAwaitsInput = taken == SR_TLS_WANTS_READ
         return taken > 0 ? taken : answer(taken)
     }

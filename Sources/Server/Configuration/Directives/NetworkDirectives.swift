@@ -1,7 +1,8 @@
 /// Sockets and what clients may take.
 extension Directives {
     static var network: [Directive] { [
-        .keptBool("io-threads-do-reads", "no", [.immutable]),
+        .bool("io-threads-do-reads", \.ioThreadsDoReads, [.immutable]),
+        .bool("io-threads-always-active", \.ioThreadsAlwaysActive, [.hidden]),
         .bool("protected-mode", \.protectedMode),
         .text("unixsocket", \.unixsocket, [.immutable]),
         .text("bind-source-addr", \.bindSourceAddr),
