@@ -81,9 +81,10 @@ package struct Call {
 
     /// Parks the client until one of the keys changes; the command is then run again. Nothing may be replied.
     package func block(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64,
-                       timeoutReply: BlockRequest.TimeoutReply) {
+                       timeoutReply: BlockRequest.TimeoutReply, retryMilliseconds: Int64 = 0) {
         effects.pointee.block = BlockRequest(firstKey: firstKey, keyCount: keyCount,
-                                             timeoutMilliseconds: timeoutMilliseconds, timeoutReply: timeoutReply)
+                                             timeoutMilliseconds: timeoutMilliseconds, timeoutReply: timeoutReply,
+                                             retryMilliseconds: retryMilliseconds)
     }
 
     /// After `block`: argument `index` is to be `bytes` when the command is run again (`$` becomes an ID).

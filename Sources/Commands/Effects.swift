@@ -49,12 +49,16 @@ package struct BlockRequest {
     package let timeoutMilliseconds: Int64
     /// What a timeout answers; `custom`: the command is run again and, as it may not wait then, answers itself.
     package let timeoutReply: TimeoutReply
+    /// After so long the command is run again even if none of its keys changed; 0: no.
+    package let retryMilliseconds: Int64
     package enum TimeoutReply: Sendable { case nullArray, custom }
-    package init(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64, timeoutReply: TimeoutReply) {
+    package init(firstKey: Int, keyCount: Int, timeoutMilliseconds: Int64, timeoutReply: TimeoutReply,
+                 retryMilliseconds: Int64 = 0) {
         self.firstKey = firstKey
         self.keyCount = keyCount
         self.timeoutMilliseconds = timeoutMilliseconds
         self.timeoutReply = timeoutReply
+        self.retryMilliseconds = retryMilliseconds
     }
 }
 

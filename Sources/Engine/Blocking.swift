@@ -13,7 +13,13 @@ import RESP
 extension Engine {
     func park(_ session: Session, _ id: Int, _ arguments: Arguments) {
         guard let request = effects.pointee.block else { return }
-        if session.waiting != nil { return }
+        let retryAt = request.retryMilliseconds == 0 ? nil
+            : UnixMilliseconds(keyspace.now.rawValue &+ request.retryMilliseconds)
+        if let retryAt { earliestDeadline = min(earliestDeadline ?? retryAt, retryAt) }
+        if session.waiting != nil {
+            session.waiting?.retryAt = retryAt
+            return
+        }
         var keys: [KeyName] = []
         for index in request.firstKey..<(request.firstKey + request.keyCount) {
             let name = KeyName(arguments[index], session.database)
@@ -23,7 +29,8 @@ extension Engine {
         let deadline = request.timeoutMilliseconds == 0 ? nil
             : UnixMilliseconds(keyspace.now.rawValue &+ request.timeoutMilliseconds)
         session.waiting = Waiting(command: storedCommand(id, arguments), keys: keys,
-                                  timeoutReply: request.timeoutReply, deadline: deadline, since: keyspace.now)
+                                  timeoutReply: request.timeoutReply, deadline: deadline, since: keyspace.now,
+                                  retryAt: retryAt)
         waitingCount += 1
         if let deadline { earliestDeadline = min(earliestDeadline ?? deadline, deadline) }
         for name in keys { waiters[name, default: []].append(session) }
@@ -106,22 +113,30 @@ extension Engine {
         session.link?.resumeInput()
     }
 
-    /// Answers waiting sessions whose deadline has passed, and notes the earliest of the others.
+    /// Answers waiting sessions whose deadline has passed, runs those again that wanted to look again, and notes the
+    /// earliest time of the others.
     package func expireWaiters() {
         earliestDeadline = nil
         guard waitingCount > 0 else { return }
         var late: [ObjectIdentifier: Session] = [:]
-        for sessions in waiters.values {
+        for (name, sessions) in waiters {
             for session in sessions {
-                guard let deadline = session.waiting?.deadline else { continue }
-                if deadline <= keyspace.now {
+                guard let waiting = session.waiting else { continue }
+                if let deadline = waiting.deadline, deadline <= keyspace.now {
                     late[ObjectIdentifier(session)] = session
-                } else {
-                    earliestDeadline = min(earliestDeadline ?? deadline, deadline)
+                    continue
+                }
+                if let retryAt = waiting.retryAt, retryAt <= keyspace.now {
+                    if !readyKeys.contains(name) { readyKeys.append(name) }
+                }
+                for time in [waiting.deadline, waiting.retryAt] {
+                    guard let time, time > keyspace.now else { continue }
+                    earliestDeadline = min(earliestDeadline ?? time, time)
                 }
             }
         }
         for session in late.values.sorted(by: { $0.id < $1.id }) { endWait(session, error: nil) }
+        if !readyKeys.isEmpty && !isServing { serveReadyKeys() }
     }
 
     /// Ends a wait with its timeout reply, or with an error line (CLIENT UNBLOCK … ERROR).

@@ -69,6 +69,8 @@ package struct Waiting {
     /// Unix time in ms; nil: for ever.
     package let deadline: UnixMilliseconds?
     package let since: UnixMilliseconds
+    /// When the command is run again even if none of its keys changed, Unix time in ms; nil: never.
+    package var retryAt: UnixMilliseconds?
 }
 
 package struct WatchedKey {

@@ -19,7 +19,11 @@ import Testing
 struct CommandScript {
     let bare = BareEngine()
     private let log = LogBytes()
-    private final class LogBytes { var bytes: [UInt8] = [] }
+    private final class LogBytes {
+        var bytes: [UInt8] = []
+        /// What the last request left.
+        var records: [String] = []
+    }
 
     static func run(_ text: String, events: EventClass = [], _ expectedEvents: [String] = [],
                     _ location: SourceLocation = #_sourceLocation) {
@@ -40,18 +44,20 @@ struct CommandScript {
     func reply(_ words: [String]) -> String {
         let text = bare.run(words, bare.session)
         log.bytes += Array(bare.engine.pendingLog.bytes)
+        log.records = bare.takeLog()
         var rest = Array(text.utf8)[...]
         return Self.rendered(&rest)
     }
 
     private func line(_ line: Substring, _ location: SourceLocation) {
+        let line = line.split(separator: " ").joined(separator: " ")
         let parts = line.split(separator: "=>", maxSplits: 1).map { $0.trimmed }
         if parts[0].hasPrefix("+"), let milliseconds = Int64(parts[0].dropFirst()) {
             bare.engine.keyspace.now = UnixMilliseconds(bare.engine.keyspace.now.rawValue + milliseconds)
             return
         }
         let words = parts[0].split(separator: " ").map { $0 == "''" ? "" : String($0) }
-        let answer = reply(words), records = bare.takeLog()
+        let answer = reply(words), records = log.records
         guard parts.count == 2 else { return }
         let bar = parts[1].range(of: " |")
         let expected = bar.map { parts[1][..<$0.lowerBound] } ?? parts[1][...]
@@ -65,6 +71,7 @@ struct CommandScript {
     func checkReplay(_ location: SourceLocation = #_sourceLocation) {
         let other = BareEngine()
         other.engine.keyspace.expiryPolicy = .ignore
+        other.engine.keyspace.now = bare.engine.keyspace.now
         var rest = log.bytes[...]
         while !rest.isEmpty {
             guard let words = Self.record(&rest) else { Issue.record("the log is damaged"); return }
@@ -72,10 +79,15 @@ struct CommandScript {
         }
         let (live, replayed) = (KeyspaceDigest.whole(bare.engine.keyspace), KeyspaceDigest.whole(other.engine.keyspace))
         #expect(live.hex == replayed.hex, "the log makes other data", sourceLocation: location)
-        other.engine.keyspace.now = bare.engine.keyspace.now
         for key in Self.keys(bare) where bare.run("TYPE", key) == "+stream\r\n" {
-            #expect(bare.run("XINFO", "STREAM", key, "FULL") == other.run("XINFO", "STREAM", key, "FULL"),
-                    "groups of \(key)", sourceLocation: location)
+            let groups = bare.run("XINFO", "GROUPS", key)
+            #expect(groups == other.run("XINFO", "GROUPS", key), "groups of \(key)", sourceLocation: location)
+            var rest = Array(groups.utf8)[...]
+            for group in Self.rendered(&rest).components(separatedBy: "\"name\", \"").dropFirst() {
+                let request = ["XPENDING", key, String(group.prefix { $0 != "\"" }), "-", "+", "100000"]
+                #expect(bare.run(request, bare.session) == other.run(request, other.session), "\(request)",
+                        sourceLocation: location)
+            }
         }
     }
 

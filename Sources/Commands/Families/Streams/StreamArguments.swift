@@ -96,8 +96,9 @@ extension ReplyWriter {
     func bulk(_ id: StreamID) { id.withText { bulk($0) } }
 
     /// ID and fields of an entry.
-    func entry(_ entry: StreamEntry) {
-        array(2)
+    /// - Parameter more: elements that the caller adds.
+    func entry(_ entry: StreamEntry, more: Int = 0) {
+        array(2 + more)
         bulk(entry.id)
         array(entry.fieldCount * 2)
         entry.forEachField { field, value in

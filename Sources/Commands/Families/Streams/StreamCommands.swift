@@ -17,6 +17,7 @@ extension StreamCommands {
         var word: Int
         var threshold: Int
         var limit = 0
+        var policy = ReferencePolicy.keep
     }
 
     /// Which ID a new entry is to have.
@@ -60,8 +61,13 @@ extension StreamCommands {
         stream.append(id, pairs, keyspace.thresholds)
         call.reply.bulk(id)
         call.modified(call[1], .stream, "xadd")
-        if let trim = options.trim, apply(trim, stream) > 0 { call.announce(call[1], .stream, "xtrim") }
-        recordAdd(call, id, pairs, options.trim, stream)
+        let first = stream.firstID
+        let trimmed = options.trim.map { apply($0, stream) } ?? Trimmed()
+        if trimmed.count > 0 { call.announce(call[1], .stream, "xtrim") }
+        recordAdd(call, id, pairs, trimmed.scattered.isEmpty ? options.trim : nil, stream)
+        guard let trim = options.trim, trimmed.count > 0 else { return }
+        if !trimmed.scattered.isEmpty { recordDeletion(trimmed.scattered, call) }
+        releaseTrimmed(trim, from: first, stream, call)
     }
 
     private static func newID(_ wanted: NewID, after last: StreamID, _ now: UnixMilliseconds) -> StreamID? {
@@ -100,11 +106,16 @@ extension StreamCommands {
 
     private static func parseAdd(_ call: Call, _ keyspace: borrowing Keyspace) throws(CommandError) -> AddOptions {
         var options = AddOptions()
-        var limit: Int64?
+        var limit: Int64?, policy: ReferencePolicy?
         var index = 2
         while index < call.count {
             let hasMore = index + 1 < call.count
             if call.isWord(index, "*") { break }
+            if policy == nil, let given = ReferencePolicy(call, index) {
+                policy = given
+                index += 1
+                continue
+            }
             if hasMore, let next = try parseTrim(call, index, &options.trim, &limit) {
                 index = next
             } else if call.isWord(index, "NOMKSTREAM") {
@@ -115,7 +126,7 @@ extension StreamCommands {
                 break
             }
         }
-        try finish(&options.trim, limit, call, keyspace)
+        try finish(&options.trim, limit, policy, call, keyspace)
         options.firstField = index + 1
         if options.firstField > call.count { throw .wrongArity }
         return options
@@ -164,7 +175,7 @@ extension StreamCommands {
     }
 
     /// Settles LIMIT. Unless told otherwise, approximate trimming does a bounded amount of work at a time.
-    private static func finish(_ trim: inout TrimOptions?, _ limit: Int64?, _ call: Call,
+    private static func finish(_ trim: inout TrimOptions?, _ limit: Int64?, _ policy: ReferencePolicy?, _ call: Call,
                                _ keyspace: borrowing Keyspace) throws(CommandError) {
         guard var options = trim else {
             if limit ?? 0 != 0 {
@@ -172,6 +183,8 @@ extension StreamCommands {
             }
             return
         }
+        options.policy = policy ?? .keep
+        trim = options
         if call.isReplay { return }
         if let limit {
             if !options.isApproximate {
@@ -185,34 +198,38 @@ extension StreamCommands {
         trim = options
     }
 
-    private static func apply(_ trim: TrimOptions, _ stream: StreamValue) -> Int {
-        stream.trim(trim.bound, approximately: trim.isApproximate, limit: trim.limit)
-    }
-
     static func xtrim(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         var parsed: TrimOptions?
-        var limit: Int64?
+        var limit: Int64?, policy: ReferencePolicy?
         var index = 2
         while index < call.count {
-            guard index + 1 < call.count, let next = try parseTrim(call, index, &parsed, &limit) else {
+            if policy == nil, let given = ReferencePolicy(call, index) {
+                policy = given
+                index += 1
+            } else if index + 1 < call.count, let next = try parseTrim(call, index, &parsed, &limit) {
+                index = next
+            } else {
                 throw .syntax
             }
-            index = next
         }
-        try finish(&parsed, limit, call, keyspace)
+        try finish(&parsed, limit, policy, call, keyspace)
         guard let trim = parsed else {
             throw .text("ERR syntax error, XTRIM must be called with a trimming strategy")
         }
         guard let stream = try call.stream(&keyspace, 1, .write) else { call.reply.integer(0); return }
-        let removed = apply(trim, stream)
-        if removed > 0 {
-            call.modified(call[1], .stream, "xtrim", changes: removed)
+        let first = stream.firstID, trimmed = apply(trim, stream)
+        call.reply.integer(trimmed.count)
+        if trimmed.count == 0 { return }
+        call.modified(call[1], .stream, "xtrim", changes: trimmed.count)
+        if trimmed.scattered.isEmpty {
             call.record(argumentCount: 5)
             call.recordArgument("XTRIM")
             call.recordArgument(call[1])
             recordTrim(call, trim, stream)
+        } else {
+            recordDeletion(trimmed.scattered, call)
         }
-        call.reply.integer(removed)
+        releaseTrimmed(trim, from: first, stream, call)
     }
 
     // MARK: XDEL, XLEN, XSETID

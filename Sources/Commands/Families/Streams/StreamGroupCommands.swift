@@ -193,17 +193,23 @@ extension StreamCommands {
             let (stream, group) = try readGroup(&keyspace, call, key, options)
             let history = try historyStart(call, key + options.streamCount)
             let consumer = consumer(group, call[(options.group ?? 0) + 1], call[key], call, keyspace.now)
-            if history == nil, stream.count == 0 || stream.lastLiveID <= group.pointee.lastID { continue }
+            let claimed = history == nil ? claimable(stream, group, options, keyspace.now) : []
+            if history == nil, claimed.isEmpty,
+               stream.count == 0 || stream.lastLiveID <= group.pointee.lastID { continue }
             if call.reply.version == .resp2 { call.reply.array(2) }
             call.reply.bulk(call[key])
             if let history {
                 replyHistory(call, key, stream, group, consumer, after: history, options, keyspace.now)
             } else {
-                deliver(call, key, stream, group, consumer, options, keyspace.now)
+                deliver(call, key, stream, group, consumer, claimed, options, keyspace.now)
             }
             replied += 1
         }
-        if replied > 0 { endStreams(call.reply, mark, replied) } else { wait(call, options) }
+        if replied > 0 {
+            endStreams(call.reply, mark, replied)
+        } else {
+            wait(call, options, retryMilliseconds: try claimPause(&keyspace, call, options))
+        }
     }
 
     private static func readGroup(_ keyspace: inout Keyspace, _ call: Call, _ key: Int, _ options: ReadOptions)
@@ -225,12 +231,59 @@ extension StreamCommands {
         return id == .maximum ? nil : id
     }
 
-    /// Entries that the group did not have yet become the consumer's.
+    // MARK: CLAIM
+
+    private static func claimable(_ stream: StreamValue, _ group: GroupHandle, _ options: ReadOptions,
+                                  _ now: UnixMilliseconds) -> [StreamID] {
+        guard let idle = options.claimIdle else { return [] }
+        return stream.idleEntries(of: group, since: now.rawValue &- idle, count: options.count)
+    }
+
+    /// How long a client that found nothing may wait before an entry can have become idle enough, in ms; 0: it does
+    /// not claim. Deliveries made meanwhile change no key, so it looks again in any case.
+    private static func claimPause(_ keyspace: inout Keyspace, _ call: Call, _ options: ReadOptions)
+        throws(CommandError) -> Int64 {
+        guard let idle = options.claimIdle else { return 0 }
+        var pause = max(idle, 100)
+        for key in options.firstKey..<(options.firstKey + options.streamCount) {
+            let (stream, group) = try readGroup(&keyspace, call, key, options)
+            guard let earliest = stream.earliestDelivery(of: group) else { continue }
+            pause = min(pause, max(earliest &+ idle &- keyspace.now.rawValue, 1))
+        }
+        return pause
+    }
+
+    /// Pending entries of whoever become the consumer's: replied with how long they waited and how often they were
+    /// delivered before.
+    private static func take(_ claimed: [StreamID], _ call: Call, _ key: Int, _ stream: StreamValue,
+                             _ group: GroupHandle, _ consumer: ConsumerHandle, _ now: UnixMilliseconds) {
+        for id in claimed {
+            guard let entry = stream.find(id), let old = group.pointee.pending.pendingEntry(id)?.pointee else {
+                continue
+            }
+            call.reply.entry(entry, more: 2)
+            call.reply.integer(now.rawValue &- old.deliveryTime)
+            call.reply.integer(Int64(bitPattern: old.deliveryCount))
+            let pending = group.assign(id, to: consumer, deliveryTime: now.rawValue,
+                                       deliveryCount: old.deliveryCount &+ 1)
+            consumer.pointee.activeTime = now.rawValue
+            recordClaim(call, call[key], group, id, pending.pointee)
+        }
+        call.effects.pointee.dirty += claimed.count
+    }
+
+    /// What was claimed, and entries that the group did not have yet, become the consumer's.
     private static func deliver(_ call: Call, _ key: Int, _ stream: StreamValue, _ group: GroupHandle,
-                                _ consumer: ConsumerHandle, _ options: ReadOptions, _ now: UnixMilliseconds) {
-        guard let start = group.pointee.lastID.successor else { return }
+                                _ consumer: ConsumerHandle, _ claimed: [StreamID], _ options: ReadOptions,
+                                _ now: UnixMilliseconds) {
         let mark = call.reply.beginDeferred()
-        var delivered = 0
+        take(claimed, call, key, stream, group, consumer, now)
+        var delivered = claimed.count
+        guard options.count == 0 || delivered < options.count, let start = group.pointee.lastID.successor,
+              stream.count > 0, stream.lastLiveID >= start else {
+            call.reply.endArray(mark, delivered)
+            return
+        }
         stream.forEachEntry(from: start) { entry in
             stream.advance(group, to: entry.id)
             call.reply.entry(entry)

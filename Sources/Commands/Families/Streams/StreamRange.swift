@@ -39,6 +39,8 @@ extension StreamCommands {
         /// Index of the group's name; the consumer's is behind it.
         var group: Int?
         var acknowledgesNothing = false
+        /// Pending entries that nobody was given for so many ms are taken over; nil: none are.
+        var claimIdle: Int64?
         /// Index of the first key; the first ID is `streamCount` behind it.
         var firstKey = 0
         var streamCount = 0
@@ -63,6 +65,10 @@ extension StreamCommands {
                 if !isGroup { throw onlyForGroups("GROUP") }
                 options.group = index + 1
                 index += 3
+            } else if more >= 1, call.isWord(index, "CLAIM") {
+                if !isGroup { throw onlyForGroups("CLAIM") }
+                options.claimIdle = try parseIdle(call[index + 1])
+                index += 2
             } else if call.isWord(index, "NOACK") {
                 if !isGroup { throw onlyForGroups("NOACK") }
                 options.acknowledgesNothing = true
@@ -83,6 +89,14 @@ extension StreamCommands {
         if value < 0 { throw .text("ERR timeout is negative") }
         // Added to the present time it must remain a time.
         if value > Int64.max / 2 { throw .text("ERR timeout is out of range") }
+        return value
+    }
+
+    private static func parseIdle(_ text: Bytes) throws(CommandError) -> Int64 {
+        guard let value = Decimal.parseInt64(text) else {
+            throw .text("ERR min-idle-time is not an integer or out of range")
+        }
+        if value < 0 { throw .text("ERR min-idle-time must be a positive integer") }
         return value
     }
 
@@ -169,14 +183,15 @@ extension StreamCommands {
     }
 
     /// True if the client waits now; otherwise it was answered.
+    /// - Parameter retryMilliseconds: after so long it looks again, even if no key changed; 0: no.
     @discardableResult
-    static func wait(_ call: Call, _ options: ReadOptions) -> Bool {
+    static func wait(_ call: Call, _ options: ReadOptions, retryMilliseconds: Int64 = 0) -> Bool {
         guard let timeout = options.timeoutMilliseconds, call.mayBlock else {
             call.reply.nullArray()
             return false
         }
         call.block(firstKey: options.firstKey, keyCount: options.streamCount, timeoutMilliseconds: timeout,
-                   timeoutReply: .nullArray)
+                   timeoutReply: .nullArray, retryMilliseconds: retryMilliseconds)
         return true
     }
 }
