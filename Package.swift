@@ -19,6 +19,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         .target(name: "CShims"),
@@ -33,7 +34,9 @@ let package = Package(
         .target(name: "RESP", dependencies: ["Primitives"], swiftSettings: house),
         .target(name: "Encodings", dependencies: ["Primitives"], swiftSettings: house),
         .target(name: "Keyspace", dependencies: ["Encodings", "Primitives"], swiftSettings: house),
-        .target(name: "Storage", dependencies: ["Keyspace", "Encodings", "RESP", "Primitives", "CLZ4", "CZlib", "CShims"],
+        .target(name: "Storage",
+                dependencies: ["Keyspace", "Encodings", "RESP", "Primitives", "CLZ4", "CZlib", "CShims",
+                               .product(name: "Histogram", package: "hdrhistogram-swift")],
                 swiftSettings: house),
         .target(name: "Commands", dependencies: ["Keyspace", "Encodings", "RESP", "Primitives"], swiftSettings: house),
         .target(name: "Scripting", dependencies: ["RESP", "Primitives", "CScripting"], swiftSettings: house),

@@ -58,6 +58,10 @@ package final class Engine {
     package var unitWrote = false
     /// Up to where replies may be released without asking; beyond it they are gated.
     package var acknowledged = LogOffset(0)
+    /// The same for clients that chose their durability, given by the server.
+    package var acknowledgedOtherwise: (Durability) -> LogOffset = { _ in LogOffset(0) }
+    /// Clients wait for the disk up to here: an fsync is to be asked for.
+    package var syncWanted = LogOffset(0)
 
     package var changesSinceSave = 0
     package var commandsProcessed = 0
@@ -283,7 +287,8 @@ package final class Engine {
             offset = keyspace.stamps.readOffset(latest: end)
         }
         guard session.output.pointee.count > replyStart else { return }
-        if offset > acknowledged {
+        if offset > acknowledged(for: session.durability) {
+            if session.durability == .always { syncWanted = max(syncWanted, offset) }
             session.gate(from: replyStart, until: offset)
         } else {
             regate(session, replyStart)

@@ -112,6 +112,10 @@ package final class Session {
     /// Where the log ended after the session's last write.
     package var lastWriteEnd = LogOffset(0)
 
+    /// What replies wait for, and what they will wait for once those that wait now are out.
+    package internal(set) var durability = Durability.standard
+    package internal(set) var wantedDurability = Durability.standard
+
     package var closeAfterReplies = false
     package var kind = ClientKind.normal
     package var noTouch = false
@@ -204,7 +208,10 @@ package final class Session {
         if sentCount == output.pointee.count {
             sentCount = 0
             output.pointee.removeAll(keeping: Self.keptOutputBytes)
-            if !gates.isEmpty { gates.removeAll(keepingCapacity: true) }
+            if !gates.isEmpty {
+                gates.removeAll(keepingCapacity: true)
+                durability = wantedDurability
+            }
         } else if sentCount >= Self.keptOutputBytes && sentCount >= output.pointee.count / 2 {
             dropSent()
         }

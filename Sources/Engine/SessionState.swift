@@ -16,6 +16,7 @@ extension Engine {
         session.name = []
         session.noEvict = false
         session.noTouch = false
+        session.setDurability(.standard)
         session.replyMode = .on
     }
 
@@ -27,5 +28,31 @@ extension Engine {
     /// Tells monitors of a command that ran; administrative ones are nobody's business.
     func showMonitors(_ session: Session, _ command: UnsafePointer<Command>, _ arguments: Arguments) {
         if command.pointee.flags.isDisjoint(with: [.admin, .skipMonitor]) { onMonitor?(session, arguments) }
+    }
+}
+
+/// What a client's replies wait for (CLIENT DURABILITY), whatever `appendfsync` says.
+package enum Durability: UInt8, Sendable {
+    /// As `appendfsync` has it.
+    case standard
+    /// The disk: an fsync is asked for.
+    case always
+    /// The kernel.
+    case everysec
+}
+
+extension Engine {
+    /// Up to where replies of a client with this durability may leave.
+    @inline(__always)
+    package func acknowledged(for durability: Durability) -> LogOffset {
+        durability == .standard ? acknowledged : acknowledgedOtherwise(durability)
+    }
+}
+
+extension Session {
+    /// What was promised for replies that still wait is kept: a weaker durability begins when they are out.
+    package func setDurability(_ new: Durability) {
+        wantedDurability = new
+        if gates.isEmpty || new == .always { durability = new }
     }
 }

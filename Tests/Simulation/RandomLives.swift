@@ -157,7 +157,7 @@ package final class RandomLives {
     private func makeCommand() -> [String] {
         let key = "\(below(4))"
         let value = String(repeating: "x", count: below(8) == 0 ? below(1500) : below(20)) + "\(below(1000))"
-        switch below(22) {
+        switch below(24) {
         case 0..<5: return ["SET", "s\(key)", value]
         case 5: return ["APPEND", "s\(key)", value]
         case 6, 7: return ["INCR", "n\(key)"]
@@ -173,6 +173,8 @@ package final class RandomLives {
         case 18: return ["GET", "s\(key)"]
         case 19: return ["LRANGE", "l\(key)", "0", "-1"]
         case 20: return ["SPOP", "m\(key)"]
+        case 21: return ["WAITAOF", "1", "0", "\(below(3) * 500)"]
+        case 22: return ["CLIENT", "DURABILITY", ["always", "everysec", "default"][below(3)]]
         default: return ["RENAME", "s\(key)", "s\(below(4))"]
         }
     }

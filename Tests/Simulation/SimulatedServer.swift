@@ -131,7 +131,7 @@ package final class SimulatedClient {
             produced = arrived + session.output.pointee.count - session.sentCount
             waiting.append((ticket, produced, text(from: start)))
         }
-        let ready = session.releasable(engine.acknowledged) - session.sentCount
+        let ready = session.releasable(engine.acknowledged(for: session.durability)) - session.sentCount
         if ready > 0 {
             arrived += ready
             session.sent(ready)

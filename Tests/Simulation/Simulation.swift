@@ -31,11 +31,16 @@ package final class Simulation {
     private let table: CommandTable
     private var tickets: [Ticket] = []
     private var lastWrites: [String: Int] = [:]
+    private var lastWritesOfClients: [Int: Int] = [:]
 
     private struct Ticket {
         /// The state that its answer tells of.
         var state: Int
         var makesDurable: Bool
+        /// The client's at that time.
+        var durability: Durability
+        /// WAITAOF: the client's last write.
+        var waitsFor: Int?
     }
 
     package init(_ settings: SimulationSettings, _ table: CommandTable, clientCount: Int = 3) {
@@ -98,6 +103,7 @@ package final class Simulation {
         server = nil
         disk = clone
         tickets = []
+        lastWritesOfClients = [:]
         connect(clients.count)
     }
 
@@ -163,7 +169,10 @@ package final class Simulation {
         // What is queued tells of nothing.
         let tells = isSave || history.latest > before ? history.latest
             : clients[client].session.inMulti ? 0 : lastWrites["\(database):\(key)"] ?? 0
-        tickets.append(Ticket(state: tells, makesDurable: isSave))
+        let session = clients[client].session
+        if history.latest > before { lastWritesOfClients[client] = history.latest }
+        tickets.append(Ticket(state: tells, makesDurable: isSave, durability: session.durability,
+                              waitsFor: words[0] == "WAITAOF" ? lastWritesOfClients[client] ?? 0 : nil))
     }
 
     /// Takes the answers that may leave.
@@ -177,9 +186,18 @@ package final class Simulation {
                     refusals += 1
                     continue
                 }
-                let makesDurable = tickets[ticket].makesDurable
-                guard makesDurable || server.core.durableLogOffset != nil else { continue }
-                history.told(tickets[ticket].state, isDurable: makesDurable || server.core.logPolicy == .always)
+                let ticket = tickets[ticket]
+                if let written = ticket.waitsFor {
+                    if text.hasPrefix("*2\r\n:1\r\n") { history.told(written, isDurable: true) }
+                    continue
+                }
+                guard ticket.makesDurable || server.core.durableLogOffset != nil else { continue }
+                let isDurable = switch ticket.durability {
+                case .standard: server.core.logPolicy == .always
+                case .always: true
+                case .everysec: false
+                }
+                history.told(ticket.state, isDurable: ticket.makesDurable || isDurable)
             }
         }
     }

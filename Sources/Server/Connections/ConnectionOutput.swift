@@ -58,7 +58,8 @@ extension Connection {
             closeNow()
             return false
         }
-        let ready = session.releasable(acknowledged)
+        let ready = session.releasable(session.durability == .standard ? acknowledged
+                                       : server.engine.acknowledged(for: session.durability))
         // Before sending: what was sent may be dropped from the output, and then its offsets are others.
         let remainsGated = ready < session.output.pointee.count
         if ready > session.sentCount && !awaitsRoom && !transmit(ready) { return false }

@@ -349,6 +349,7 @@ extension Persistence {
         guard log.replaceFile(file, coveredUpTo: covered, framing: makeFraming(), &engine.pendingLog) else { return }
         pendingFile = nil
         healing = nil
+        healings += 1
         healFailures = 0
         engine.pendingLogStart = log.takenOffset
         flush()

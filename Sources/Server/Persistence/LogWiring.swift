@@ -44,6 +44,7 @@ extension Persistence {
             return
         }
         log.flush(&engine.pendingLog)
+        if engine.syncWanted > log.durableOffset { log.requestSync() }
         engine.pendingLogStart = log.takenOffset
         engine.acknowledged = log.acknowledgedOffset
         if log.isHealthy != lastWriteSucceeded { healthChanged() }
@@ -59,6 +60,7 @@ extension Persistence {
         flush()
         if operation == .switching { finishSwitch() }
         if healing?.isDurable == true { finishHealing() }
+        if engine.latencyMonitor.threshold > 0 { noteLatencies() }
         core.logProgressed(engine.acknowledged)
     }
 
@@ -71,6 +73,15 @@ extension Persistence {
         engine.logDatabase = -1
         engine.isLogging = true
         engine.durableOffset = { [unowned log] in log.durableOffset }
+        engine.acknowledgedOtherwise = { [unowned log] durability in
+            switch durability {
+            case .standard: log.acknowledgedOffset
+            case .always: log.durableOffset
+            case .everysec: log.writtenOffset
+            }
+        }
+        engine.syncWanted = LogOffset(0)
+        log.announcesWrites = announcesWrites
         engine.keyspace.stamps.setEnabled(true, at: log.acknowledgedOffset)
     }
 
@@ -78,6 +89,7 @@ extension Persistence {
         let engine = core.engine
         engine.isLogging = false
         engine.durableOffset = { nil }
+        engine.acknowledgedOtherwise = { [unowned engine] _ in engine.logEnd }
         logRefusal = nil
         diskRefusal = nil
         watch = DiskWatch()

@@ -64,6 +64,10 @@ package final class Persistence {
     /// Records that the log at work has not taken are more than this: writes wait (`aof-backlog-limit`).
     var backlogLimit = Int.max
     var backlogHolds = 0
+    /// Some client wants its replies when they are written, though the policy is `always`.
+    var announcesWrites = false { didSet { log?.announcesWrites = announcesWrites } }
+    /// How often a new base replaced a log that could not be trusted.
+    var healings = 0
 
     // MARK: The child
 
@@ -153,6 +157,11 @@ package final class Persistence {
         if healing?.isDurable == true { finishHealing() }
         if operation == .switching { finishSwitch() }
         watchDisk()
+        log?.measuresWrites = engine.latencyMonitor.threshold > 0
+        if log?.measuresWrites == true { noteLatencies() }
+        if announcesWrites && !core.environment.isStepped {
+            announcesWrites = core.connections.values.contains { $0.session.wantedDurability == .everysec }
+        }
         if logNeedsHealing {
             // Under `refuse`, when BGREWRITEAOF asked for it.
             if configuration.aofFsyncError == .heal || rewriteIsScheduled { startHealing() }

@@ -56,17 +56,14 @@ extension Persistence {
         writer.field("aof_buffer_length", logBufferBytes)
         writer.field("aof_pending_bio_fsync", counters.isSyncing)
         writer.field("aof_delayed_fsync", counters.delayedSyncs)
-        // Ours: how far the log is, and what is wrong with it.
-        writer.field("aof_log_offset", Int64(clamping: engine.logEnd.rawValue))
-        writer.field("aof_durable_offset", Int64(clamping: log?.durableOffset.rawValue ?? 0))
-        writer.field("aof_batches", counters.batches)
-        writer.field("aof_fsyncs", counters.syncs)
-        writer.field("aof_fsync_failures", counters.syncFailures)
-        writer.field("aof_write_failures", counters.writeFailures)
-        writer.field("aof_last_fsync_usec", counters.lastSyncNanoseconds / 1000)
-        let isPoisoned = log?.currentState.isPoisoned == true
-        writer.field("aof_state", lastWriteSucceeded ? "healthy" : isPoisoned ? "poisoned" : "failed")
-        if let logError { writer.field("aof_error", logError) }
+        // Ours.
+        for fact in durabilityFacts {
+            switch fact.value {
+            case .integer(let value): writer.field(fact.name, value)
+            case .text(let value): writer.field(fact.name, value)
+            case .decimal(let value): writer.field(fact.name, InfoWriter.fixed(value, 3))
+            }
+        }
     }
 
     private func report(_ loading: LoadingProgress, _ writer: inout InfoWriter) {

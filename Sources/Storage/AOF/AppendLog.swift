@@ -92,6 +92,9 @@ package final class AppendLog: @unchecked Sendable {
     var holder = Holder.nobody
     var state = LogState.healthy
     var counters = AppendLogCounters()
+    var insight = AppendLogInsight()
+    /// Under `always`: what is written is told before it is durable, for clients that wait for no more.
+    var tellsOfWrites = false
     var sharedPolicy: FsyncPolicy
     var syncsAreSuspended = false
     /// Taken batches, in the order of the log: `batch`, `held`, then the switch of files.
@@ -120,13 +123,15 @@ package final class AppendLog: @unchecked Sendable {
     let durable: Atomic<UInt64>
     let healthy = Atomic<Bool>(true)
     let fileSystem: any FileSystem
-    private let now: @Sendable () -> UnixMicroseconds
+    let now: @Sendable () -> UnixMicroseconds
     let onProgress: @Sendable () -> Void
 
     // The engine's.
     /// Where `pending`, the engine's buffer, begins.
     package private(set) var takenOffset: LogOffset
     private var thread: LogThread?
+    /// The latency monitor is on: the engine's own writes are timed, too.
+    package var measuresWrites = false
     /// There is no thread: whoever drives the log takes its steps (`step`).
     let isStepped: Bool
 
@@ -258,8 +263,10 @@ package final class AppendLog: @unchecked Sendable {
     private func writeDirectly(_ pending: inout OwnedBytes) {
         let count = pending.count
         let wasClean = isDirty == false
+        let began = measuresWrites ? MonotonicNanoseconds.now() : nil
         let failure = writeBatch(pending.bytes, at: takenOffset)
         lock.lock()
+        if let began { insight.writeTook(MonotonicNanoseconds.now().nanoseconds(since: began)) }
         holder = .nobody
         if let failure {
             take(&pending)
@@ -361,6 +368,7 @@ package final class AppendLog: @unchecked Sendable {
         written.store(covered.rawValue, ordering: .releasing)
         durable.store(covered.rawValue, ordering: .releasing)
         counters.fileBytes = 0
+        insight.nothingIsExposed()
         setState(.healthy)
         return true
     }
@@ -374,10 +382,16 @@ package final class AppendLog: @unchecked Sendable {
         }
     }
 
-    /// Makes what is written durable soon, whatever the policy; `onProgress` tells.
+    /// Under `always` a batch is told of when it is written, and again when it is durable (CLIENT DURABILITY).
+    package var announcesWrites: Bool {
+        get { tellsOfWrites }
+        set { locked { tellsOfWrites = newValue } }
+    }
+
+    /// Makes what is written or taken durable soon, whatever the policy; `onProgress` tells.
     package func requestSync() {
         locked {
-            if !isDirty { return }
+            if !isDirty && !hasBatch && !hasHeld { return }
             syncIsRequested = true
             lock.signalWork()
         }
@@ -431,6 +445,7 @@ package final class AppendLog: @unchecked Sendable {
     }
 
     func wroteBatch(upTo offset: LogOffset) {
+        insight.wrote(Int(offset.rawValue &- written.load(ordering: .relaxed)))
         written.store(offset.rawValue, ordering: .releasing)
         counters.batches += 1
         counters.bytes += fileSize - counters.fileBytes
@@ -439,6 +454,7 @@ package final class AppendLog: @unchecked Sendable {
     }
 
     func writeFailed(_ error: StorageError) {
+        insight.failed(error, at: now())
         counters.writeFailures += 1
         setState(.failed(error))
         retryAt = MonotonicNanoseconds(MonotonicNanoseconds.now().rawValue &+ Self.second)

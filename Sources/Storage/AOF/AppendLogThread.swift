@@ -17,6 +17,7 @@ extension AppendLog {
         var didSync = false
         var switched = false
         var syncNanoseconds: Int64 = 0
+        var writeNanoseconds: Int64 = 0
     }
 
     func runLogThread() {
@@ -66,9 +67,10 @@ extension AppendLog {
             hasBatch = true
             hasHeld = false
         }
+        if sharedPolicy == .always && tellsOfWrites && isDirty { return noteSyncStart(.sync) }
         if hasBatch {
             if state != .healthy && MonotonicNanoseconds.now() < retryAt { return nil }
-            return sharedPolicy == .always ? noteSyncStart(.write(sync: true)) : .write(sync: false)
+            return sharedPolicy == .always && !tellsOfWrites ? noteSyncStart(.write(sync: true)) : .write(sync: false)
         }
         if let nextFile { return .switchFile(nextFile) }
         guard isDirty else {
@@ -104,7 +106,9 @@ extension AppendLog {
         var outcome = Outcome()
         switch step {
         case .write(let sync):
+            let began = MonotonicNanoseconds.now()
             outcome.writeFailure = writeBatch(batch.bytes, at: start)
+            outcome.writeNanoseconds = MonotonicNanoseconds.now().nanoseconds(since: began)
             outcome.didWrite = outcome.writeFailure == nil
             if outcome.didWrite && sync { syncFile(&outcome) }
         case .sync:
@@ -156,6 +160,7 @@ extension AppendLog {
             hasBatch = false
             batch.removeAll(keeping: 1 << 20)
             wroteBatch(upTo: end)
+            insight.writeTook(outcome.writeNanoseconds)
         }
         if let failure = outcome.writeFailure { writeFailed(failure) }
         if outcome.didSync {
@@ -163,8 +168,10 @@ extension AppendLog {
             counters.lastSyncNanoseconds = outcome.syncNanoseconds
             durable.store(written.load(ordering: .relaxed), ordering: .releasing)
             syncIsRequested = false
+            insight.synced(outcome.syncNanoseconds)
         }
         if let failure = outcome.syncFailure {
+            insight.failed(failure, at: now())
             counters.syncFailures += 1
             setState(.poisoned(failure, durable: LogOffset(durable.load(ordering: .relaxed))))
         }

@@ -60,6 +60,25 @@ enum ClientCommands {
         call.reply.ok()
     }
 
+    /// CLIENT DURABILITY ALWAYS | EVERYSEC | DEFAULT
+    static func durability(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        let session = core.engine.current
+        if call.isWord(2, "ALWAYS") {
+            if core.persistence.logMode == .off {
+                throw .text("ERR CLIENT DURABILITY ALWAYS needs a log, but appendonly is disabled.")
+            }
+            session.setDurability(.always)
+        } else if call.isWord(2, "EVERYSEC") {
+            core.persistence.announcesWrites = true
+            session.setDurability(.everysec)
+        } else if call.isWord(2, "DEFAULT") {
+            session.setDurability(.standard)
+        } else {
+            throw .syntax
+        }
+        call.reply.ok()
+    }
+
     private static func onOrOff(_ call: Call, _ index: Int) throws(CommandError) -> Bool {
         if call.isWord(index, "ON") { return true }
         if call.isWord(index, "OFF") { return false }

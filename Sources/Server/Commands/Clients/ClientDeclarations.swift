@@ -7,7 +7,17 @@ extension ClientCommands {
                 subcommands: aboutItself + aboutOthers + tracking, .container),
     ]
 
+    private static let durabilityArguments: StaticString = """
+        mode:oneof(always:pure-token@ALWAYS everysec:pure-token@EVERYSEC default:pure-token@DEFAULT)
+        """
+
     private static let aboutItself: [Command] = [
+        // Ours.
+        Command("durability", arity: 3, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
+                since: "7.4.0", complexity: "O(1)",
+                summary: "Chooses what the connection's replies wait for, whatever appendfsync says.",
+                arguments: durabilityArguments,
+                .server(durability)),
         Command("getname", arity: 2, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
                 since: "2.6.9", complexity: "O(1)", summary: "Answers the connection's name.", .server(getName)),
         Command("help", arity: 2, [.loading, .stale], [.slow, .connection], group: .connection, since: "5.0.0",
