@@ -5,52 +5,218 @@ import Storage
 import Glibc
 #endif
 
-/// `swift-redis-check-rdb FILE`: tells whether an RDB file is good. Exit status and lines are redis-check-rdb's.
+/// `swift-redis-check-rdb FILE`: tells whether an RDB file is good, what is in it, and makes others from it. Lines that
+/// redis-check-rdb has are its own.
 struct CheckRDB: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "swift-redis-check-rdb",
-        abstract: "Checks an RDB file, also one compressed by gzip or lz4.",
-        discussion: "Exit status 0: the file is good; 1: it is not, or can't be read.")
+        abstract: "Checks RDB files of Redis, Valkey, KeyDB and Dragonfly; counts, compares, converts, salvages.",
+        discussion: """
+            Files compressed by gzip or lz4 are read as they are. No file is ever changed; an output that exists is \
+            overwritten with --force alone, and comes into being whole and checked, or not at all.
 
-    @Flag(help: "Print one JSON object instead of lines.")
+            Exit status:
+              0  the file is good; the output is whole; the files compared are equal
+              1  a file is damaged or can't be read, or the arguments are wrong
+              3  the output was written, or the file read, and something is left out: each thing is told
+              4  the files compared differ
+              5  the output can't be written
+            """)
+
+    @Flag(help: "Print one JSON object (a line for each file) instead of lines.")
     var json = false
+    @Flag(help: "Tell keys, elements, bytes and memory by type and prefix, the biggest keys, times to live.")
+    var stats = false
+    @Option(help: "How many of the biggest keys --stats tells.")
+    var top = 10
+    @Option(help: "How many parts of a key's name, split at colons, are its prefix.")
+    var prefixDepth = 1
+    @Flag(help: "Check with all cores; any number of files.")
+    var verify = false
+    @Option(help: "Cores for --verify; all of them if not given.")
+    var threads: Int?
+    @Option(help: ArgumentHelp("Write what can be read of a damaged file to a new one, and tell what is lost.",
+                               valueName: "out"))
+    var salvage: String?
+    @Option(help: ArgumentHelp("Write the file anew, in the version that --rdb-version says.", valueName: "out"))
+    var convert: String?
+    @Option(help: "Version of the output: 9 (Redis 5 to 6.2), 10 (7.0), 11 (7.2) or 12 (7.4, the default).")
+    var rdbVersion: Int?
+    @Option(help: ArgumentHelp("Tell what another file has that this one has not, and the other way round.",
+                               valueName: "other"))
+    var diff: String?
+    @Option(name: .customLong("db"), help: "Only keys of this database; may be given several times.")
+    var databases: [Int] = []
+    @Option(name: .customLong("type"),
+            help: "Only keys of this type: string, list, set, zset, hash, stream, module or other.")
+    var types: [String] = []
+    @Option(help: "Only keys that match this glob pattern.")
+    var pattern: String?
+    @Flag(help: "Leave out what can't be represented here, and tell it, instead of stopping there.")
+    var skipUnsupported = false
+    @Flag(help: "Overwrite the output.")
+    var force = false
     @Flag(name: [.customShort("v"), .long], help: "Print the version.")
     var version = false
     @Argument(help: ArgumentHelp("The file to check.", valueName: "rdb-file-name"))
     var files: [String] = []
+
+    private static let usage = "Usage: swift-redis-check-rdb [--json] [--stats] [--verify] [--convert OUT --rdb-version "
+        + "N] [--salvage OUT] [--diff OTHER] <rdb-file-name>"
 
     func run() throws {
         if version {
             print("swift-redis-check-rdb 7.4.1")
             return
         }
-        guard let path = files.first, files.count == 1 else {
-            Self.complain("Usage: swift-redis-check-rdb [--json] <rdb-file-name>")
+        let actions = [salvage, convert, diff].compactMap { $0 }.count + (verify ? 1 : 0)
+        guard let path = files.first, verify || files.count == 1, actions <= 1,
+              rdbVersion.map({ 9...12 ~= $0 }) ?? true, types.allSatisfy(DumpSelection.typeNames.contains) else {
+            Self.complain(Self.usage)
             throw ExitCode(1)
         }
+        let status: Int32
+        if verify {
+            status = verifyAll()
+        } else if let other = diff {
+            status = compare(path, other)
+        } else if let output = convert ?? salvage {
+            status = copy(path, output)
+        } else {
+            status = check(path)
+        }
+        if status != 0 { throw ExitCode(status) }
+    }
+
+    private var selection: DumpSelection {
+        var selection = DumpSelection()
+        if !databases.isEmpty { selection.databases = Set(databases) }
+        if !types.isEmpty { selection.types = Set(types) }
+        selection.pattern = pattern.map { Array($0.utf8) }
+        return selection
+    }
+
+    // MARK: Checking
+
+    private func check(_ path: String) -> Int32 {
         let fileSystem = PosixFileSystem()
         if !json { print("[offset 0] Checking RDB file \(path)") }
         do throws(StorageError) {
             let file = try fileSystem.open(path, .read)
+            defer { fileSystem.close(file) }
             let input = RDBInput(path, try RDBCompressedFile.source(file, in: fileSystem))
+            let bar = ProgressBar(path, try fileSystem.size(file))
+            var options = RDBCheckOptions()
+            options.now = .now()
+            options.skipsUnsupported = skipUnsupported
+            options.selection = selection
+            options.progress = { bar.tell($0) }
+            if stats || json { options.statistics = DumpStatistics(now: .now(), biggest: top, depth: prefixDepth) }
             let prints = !json
-            let report = RDBCheck.run(input, now: .now()) { finding in
-                if prints, let line = finding.line { print(line) }
+            let report = RDBCheck.run(input, options) { finding in
+                guard prints, let line = finding.line else { return }
+                bar.clear()
+                print(line)
             }
-            fileSystem.close(file)
-            if json { print(report.json) } else { report.closingLines.forEach { print($0) } }
-            if report.isGood { return }
+            bar.clear()
+            tell(report)
+            if !report.isGood { return 1 }
+            return report.lossCount > 0 ? 3 : 0
         } catch {
-            if json { print(RDBCheck.json(path, error)) }
-            Self.complain(error.description)
+            return failed(path, error)
         }
-        throw ExitCode(1)
     }
 
-    private static func complain(_ text: String) {
+    private func tell(_ report: RDBCheckReport) {
+        if json { return print(report.json) }
+        report.closingLines.forEach { print($0) }
+        if stats { report.statistics?.lines.forEach { print($0) } }
+    }
+
+    private func failed(_ path: String, _ error: StorageError) -> Int32 {
+        if json { print(RDBCheck.json(path, error)) }
+        Self.complain(error.description)
+        return 1
+    }
+
+    private func verifyAll() -> Int32 {
+        var status: Int32 = 0
+        for path in files {
+            if !json { print("[offset 0] Checking RDB file \(path)") }
+            do throws(StorageError) {
+                let fileSystem = PosixFileSystem()
+                let report = try DumpVerify.run(path, threads: threads ?? ParallelRun.cores,
+                                                skipsUnsupported: skipUnsupported, now: .now(), in: fileSystem)
+                tell(report)
+                status = report.isGood ? (report.lossCount > 0 && status == 0 ? 3 : status) : 1
+            } catch {
+                status = failed(path, error)
+            }
+        }
+        return status
+    }
+
+    // MARK: Others
+
+    private func copy(_ path: String, _ output: String) -> Int32 {
+        let fileSystem = PosixFileSystem()
+        var options = DumpCopyOptions()
+        options.version = rdbVersion
+        options.selection = selection
+        options.skipsUnsupported = skipUnsupported
+        options.overwrites = force
+        let size = (try? fileSystem.status(path))?.size ?? 0
+        let bar = ProgressBar(path, size)
+        do throws(StorageError) {
+            let report = convert != nil
+                ? try DumpConvert.run(path, to: output, options, in: fileSystem) { bar.tell($0) }
+                : try DumpSalvage.run(path, to: output, options, in: fileSystem) { bar.tell($0) }
+            bar.clear()
+            if json { print(report.json) } else { report.lines.forEach { print($0) } }
+            return report.isWhole ? 0 : 3
+        } catch {
+            bar.clear()
+            let isOutput = error.path == output || error.path.hasPrefix(output + ".tmp-")
+            _ = failed(path, error)
+            return isOutput ? 5 : 1
+        }
+    }
+
+    private func compare(_ path: String, _ other: String) -> Int32 {
+        let fileSystem = PosixFileSystem()
+        let bar = ProgressBar(path, (try? fileSystem.status(path))?.size ?? 0)
+        do throws(StorageError) {
+            let report = try DumpDiff.run(path, other, selection, skipsUnsupported: skipUnsupported,
+                                          in: fileSystem) { bar.tell($0) }
+            bar.clear()
+            if json { print(report.json) } else { report.lines.forEach { print($0) } }
+            return report.isEqual ? 0 : 4
+        } catch {
+            bar.clear()
+            return failed(error.path, error)
+        }
+    }
+
+    static func complain(_ text: String) {
         var line = text + "\n"
         line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
+
+    /// Whatever is wrong with the arguments: usage and status 1.
+    static func start() {
+        do {
+            let command = try parse()
+            try command.run()
+        } catch let status as ExitCode {
+            fflush(nil)
+            Glibc.exit(status.rawValue)
+        } catch {
+            if exitCode(for: error) == .success { exit(withError: error) }
+            complain(message(for: error))
+            complain(usage)
+            Glibc.exit(1)
+        }
+    }
 }
 
-CheckRDB.main()
+CheckRDB.start()

@@ -30,7 +30,7 @@ extension RDBCheckReport {
             lines.append("[additional info] While doing: \(damage.stage.rawValue)")
             if let key = damage.key { lines.append("[additional info] Reading key '\(key)'") }
             if let type = damage.type {
-                lines.append("[additional info] Reading type \(type.rawValue) (\(type.name))")
+                lines.append("[additional info] Reading type \(type.number) (\(type.name))")
             }
         } else {
             lines.append("[offset \(size)] \\o/ RDB looks OK! \\o/")
@@ -38,6 +38,8 @@ extension RDBCheckReport {
         lines.append("[info] \(keys) keys read")
         lines.append("[info] \(expires) expires")
         lines.append("[info] \(alreadyExpired) already expired")
+        lines += losses.map { $0.line }
+        if losses.count < lossCount { lines.append("… and \(lossCount - losses.count) more") }
         return lines
     }
 
@@ -45,6 +47,7 @@ extension RDBCheckReport {
     package var json: String {
         var fields = ["\"file\":\(JSONText.quoted(path))", "\"ok\":\(isGood)"]
         if let version { fields.append("\"version\":\(version)") }
+        fields.append(JSONText.field("dialect", dialect.rawValue))
         fields.append("\"bytes\":\(size),\"keys\":\(keys),\"expires\":\(expires),\"already_expired\":\(alreadyExpired)")
         fields.append("\"functions\":\(functions)")
         let counts = types.sorted { $0.key.rawValue < $1.key.rawValue }
@@ -61,12 +64,15 @@ extension RDBCheckReport {
             }
         }
         fields.append("\"aux\":[\(auxFields.joined(separator: ","))],\"checksum\":\"\(checksum)\"")
+        fields.append(JSONText.field("unsupported", json: JSONText.array(losses.map { $0.json })))
+        fields.append(JSONText.field("unsupported_count", lossCount))
+        if let statistics { fields.append(JSONText.field("statistics", json: statistics.json)) }
         if let damage {
             let kind = damage.error.isTruncated ? "truncated" : damage.error.isCorrupt ? "corrupt" : "other"
             var parts = ["\"offset\":\(damage.error.offset ?? size)", "\"kind\":\"\(kind)\"",
                          "\"reason\":\(JSONText.quoted(damage.error.cause))", "\"doing\":\"\(damage.stage.rawValue)\""]
             if let key = damage.key { parts.append("\"key\":\(JSONText.quoted(key))") }
-            if let type = damage.type { parts.append("\"type\":\(type.rawValue)") }
+            if let type = damage.type { parts.append("\"type\":\(type.number)") }
             fields.append("\"error\":{\(parts.joined(separator: ","))}")
         }
         return "{\(fields.joined(separator: ","))}"

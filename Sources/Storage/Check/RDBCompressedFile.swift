@@ -41,6 +41,10 @@ package final class RDBCompressedFile {
         return { (buffer) throws(StorageError) in try reader.read(into: buffer) }
     }
 
+    package static func isPlain(_ file: File, in fileSystem: any FileSystem) throws(StorageError) -> Bool {
+        try withMagic(file, fileSystem) == .plain
+    }
+
     private static func withMagic(_ file: File, _ fileSystem: any FileSystem) throws(StorageError) -> Format {
         let magic = UnsafeMutableRawBufferPointer.allocate(byteCount: 4, alignment: 4)
         defer { magic.deallocate() }

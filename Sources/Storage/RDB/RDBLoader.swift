@@ -83,7 +83,7 @@ package enum RDBLoader {
     }
 
     /// The error with the key that it happened in.
-    private static func told(_ error: StorageError, _ walker: borrowing RDBWalker) -> StorageError {
+    static func told(_ error: StorageError, _ walker: borrowing RDBWalker) -> StorageError {
         guard walker.hasKey else { return error }
         var error = error
         let kind = walker.type.map { " of type \($0.name)" } ?? ""

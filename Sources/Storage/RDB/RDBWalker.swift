@@ -67,8 +67,11 @@ package struct RDBLoss: Sendable {
     package var offset: Int
     package var bytes: Int
     package var reason: String
+    /// A part of the key is lost; `bytes` are the whole key's, of which the rest is there.
+    package var isPart = false
 
-    package init(database: Int, key: String?, offset: Int, bytes: Int, reason: String) {
+    package init(database: Int, key: String?, offset: Int, bytes: Int, reason: String, isPart: Bool = false) {
+        self.isPart = isPart
         self.database = database
         self.key = key
         self.offset = offset
@@ -78,7 +81,8 @@ package struct RDBLoss: Sendable {
 
     package var line: String {
         let name = key.map { "key '\($0)' of DB \(database)" } ?? "DB \(database)"
-        return "[offset \(offset)] left out \(bytes) bytes, \(name): \(reason)"
+        let what = isPart ? "left out a part" : "left out \(bytes) bytes"
+        return "[offset \(offset)] \(what), \(name): \(reason)"
     }
 }
 
@@ -113,6 +117,8 @@ package struct RDBWalker: ~Copyable {
     /// What stands before a key and no key here can have.
     private var lostAttribute: String?
     private var isInBlob = false
+    /// There were compressed blobs of Dragonfly's.
+    private(set) var hadBlobs = false
     private var keydbMember = OwnedBytes(capacity: 16)
 
     package init(_ input: consuming RDBInput, verifiesChecksum: Bool = true) {
@@ -268,6 +274,7 @@ package struct RDBWalker: ~Copyable {
         // Places within the blob are told as the blob's.
         inner.fixedOffset = offset
         isInBlob = true
+        hadBlobs = true
         keyOffset = nil
         takeOver(&inner)
         defer {
@@ -315,7 +322,7 @@ package struct RDBWalker: ~Copyable {
             throw StorageError(.load, input.path, at: start, .unsupported("\(reason), in key '\(name)'"))
         }
         visitor.lost(RDBLoss(database: database, key: name, offset: start, bytes: input.offset - start,
-                             reason: reason))
+                             reason: reason, isPart: true))
     }
 
     private mutating func readModuleAux<Visitor: RDBVisitor & ~Copyable>(
@@ -382,7 +389,7 @@ package struct RDBWalker: ~Copyable {
                 throw input.unsupported("\(obstacle) can't be represented")
             }
             try input.skipValue(type)
-            tellLoss("\(obstacle) can't be represented", &visitor)
+            tellLoss("\(obstacle) can't be represented", isPart: false, &visitor)
         } else {
             if let lost = lostAttribute { try input.lose(lost) }
             try visitor.value(of: keyBuffer.bytes, attributes, type, &input)
@@ -395,14 +402,14 @@ package struct RDBWalker: ~Copyable {
 
     @inline(never)
     private mutating func tellLostParts<Visitor: RDBVisitor & ~Copyable>(_ visitor: inout Visitor) {
-        for part in input.lostParts { tellLoss(part, &visitor) }
+        for part in input.lostParts { tellLoss(part, isPart: true, &visitor) }
         input.lostParts = []
     }
 
-    /// `bytes`: of the whole key, of which the lost part is one.
-    private func tellLoss<Visitor: RDBVisitor & ~Copyable>(_ reason: String, _ visitor: inout Visitor) {
+    private func tellLoss<Visitor: RDBVisitor & ~Copyable>(_ reason: String, isPart: Bool,
+                                                           _ visitor: inout Visitor) {
         let offset = keyOffset ?? input.offset
         visitor.lost(RDBLoss(database: database, key: String(decoding: key.prefix(256), as: UTF8.self),
-                             offset: offset, bytes: input.offset - offset, reason: reason))
+                             offset: offset, bytes: input.offset - offset, reason: reason, isPart: isPart))
     }
 }
