@@ -1,4 +1,3 @@
-import Encodings
 import Keyspace
 import Primitives
 
@@ -156,69 +155,3 @@ private struct DiffVisitor: RDBVisitor, ~Copyable {
     }
 }
 
-/// 64 bits of everything about a key but its name, its encoding and its last use.
-enum DumpDigest {
-    static func of(_ entry: Entry) -> UInt64 {
-        var text = OwnedBytes(capacity: 64)
-        let value = KeyspaceDigest.value(entry)
-        text.append(uninitialized: 20) { value.write(to: $0) }
-        put(entry.expire?.rawValue ?? -1, &text)
-        switch entry.type {
-        case .hash:
-            // The order of fields is not told by the digest; the sum has none.
-            var sum: UInt64 = 0
-            HashValue(entry).forEach { field, _, expire in
-                guard let expire else { return true }
-                withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) {
-                    let name = field.text($0.baseAddress.unsafelyUnwrapped)
-                    sum &+= SipHash.hash(name, HashSeed(k0: UInt64(bitPattern: expire), k1: 7))
-                }
-                return true
-            }
-            put(Int64(bitPattern: sum), &text)
-        case .stream: put(StreamValue(entry), &text)
-        case .string, .list, .set, .sortedSet, .module: break
-        }
-        return CRC64.of(SHA1.of(text.bytes))
-    }
-
-    private static func put(_ number: Int64, _ text: inout OwnedBytes) {
-        text.append(uninitialized: 8) { $0.storeBytes(of: number, as: Int64.self) }
-    }
-
-    private static func put(_ id: StreamID, _ text: inout OwnedBytes) {
-        put(Int64(bitPattern: id.milliseconds), &text)
-        put(Int64(bitPattern: id.sequence), &text)
-    }
-
-    /// What the digest of a stream's entries leaves out.
-    private static func put(_ stream: StreamValue, _ text: inout OwnedBytes) {
-        put(stream.lastID, &text)
-        put(Int64(stream.groups.count), &text)
-        for index in 0..<stream.groups.count {
-            let group = stream.groups[index]
-            text.append(group.pointee.name.bytes)
-            put(group.pointee.lastID, &text)
-            for consumer in 0..<group.pointee.consumers.count {
-                let consumer = group.pointee.consumers[consumer]
-                text.append(consumer.pointee.name.bytes)
-                var place = consumer.pointee.pending.first
-                while let at = place {
-                    put(at.id, &text)
-                    put(at.pendingEntry.pointee.deliveryTime, &text)
-                    put(Int64(bitPattern: at.pendingEntry.pointee.deliveryCount), &text)
-                    place = consumer.pointee.pending.next(at)
-                }
-            }
-        }
-    }
-}
-
-extension CRC64 {
-    fileprivate static func of(_ digest: SHA1.Digest) -> UInt64 {
-        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 4) { buffer in
-            digest.write(to: buffer.baseAddress.unsafelyUnwrapped)
-            return buffer.loadUnaligned(as: UInt64.self)
-        }
-    }
-}
