@@ -61,8 +61,8 @@ struct CheckRDB: ParsableCommand {
     @Argument(help: ArgumentHelp("The file to check.", valueName: "rdb-file-name"))
     var files: [String] = []
 
-    private static let usage = "Usage: swift-redis-check-rdb [--json] [--stats] [--verify] [--convert OUT --rdb-version "
-        + "N] [--salvage OUT] [--diff OTHER] <rdb-file-name>"
+    private static let usage = "Usage: swift-redis-check-rdb [--json] [--stats] [--verify] [--convert OUT "
+        + "--rdb-version N] [--salvage OUT] [--diff OTHER] <rdb-file-name>"
 
     func run() throws {
         if version {

@@ -2,8 +2,8 @@ import Keyspace
 import Primitives
 
 // A dump written anew, key by key: in another version of the format (`--convert`), or what can be read of a damaged one
-// (`--salvage`). Memory is taken for one key at a time. Every value is decoded and encoded again, so that what is written
-// is well-formed whatever was read.
+// (`--salvage`). Memory is taken for one key at a time. Every value is decoded and encoded again: what is written is
+// well-formed whatever was read.
 
 package struct DumpCopyReport: Sendable {
     package var path = ""

@@ -2,8 +2,8 @@ import Encodings
 import Keyspace
 import Primitives
 
-/// 64 bits of everything about a key but its name, its encoding and its last use: a chain of SipHash where order counts,
-/// a sum of such chains where it does not.
+/// 64 bits of everything about a key but its name, its encoding and its last use: a chain of SipHash where order
+/// counts, a sum of such chains where it does not.
 struct DumpDigest {
     private var state: UInt64
 

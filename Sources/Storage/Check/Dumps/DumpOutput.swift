@@ -8,8 +8,8 @@ import Glibc
 //     create OUT.tmp-<pid>, which must be new    crash: a temporary file, the name says whose; OUT is as it was
 //     write it, fsync it                         crash: likewise
 //     read it back                               a file that can't be read back never gets the name
-//     link it as OUT; with --force, rename it    crash: OUT is there, whole, or not at all. Linking fails if OUT exists,
-//                                                also if it came into being just now: nothing is ever overwritten
+//     link it as OUT; with --force, rename it    crash: OUT is there, whole, or not at all. Linking fails if OUT
+//                                                exists, even since a moment ago: nothing is ever overwritten
 //     unlink the temporary, fsync the directory  crash: OUT may still have its other name
 
 struct DumpOutput: ~Copyable {
