@@ -64,6 +64,8 @@ package final class Configuration {
     package var aofLoadTruncated = true
     package var aofUseRdbPreamble = true
     package var aofTimestampEnabled = false
+    package var aofSeal = true
+    package var aofOnCorruption = CorruptionPolicy.refuse
     package var appendonly = false
     package var aofDisableAutoGc = false
     package var dbfilename = "dump.rdb"

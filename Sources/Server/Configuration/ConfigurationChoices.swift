@@ -58,6 +58,11 @@ package enum ACLPubSubDefault: String, ConfigurationChoice {
     case allchannels, resetchannels
 }
 
+/// What a start does about a log that is damaged, not torn.
+package enum CorruptionPolicy: String, ConfigurationChoice {
+    case refuse, quarantine
+}
+
 package enum DumpSanitization: String, ConfigurationChoice {
     case no, yes, clients
 }

@@ -39,6 +39,7 @@ extension Persistence {
         core.log.write(.notice, "Calling fsync() on the AOF file.")
         do throws(StorageError) {
             try log.drain(&engine.pendingLog, sync: true)
+            sealEnd()
         } catch {
             core.log.write(.warning, "Error writing to the AOF file: \(error)")
         }

@@ -39,6 +39,12 @@ struct PreparedFiles {
     var file: File?
 }
 
+/// What steps 5 and 6 came to.
+struct AdoptedBase {
+    var manifest: AOFManifest
+    var size: Int
+}
+
 extension Persistence {
     var isRewriting: Bool { operation != .none }
     var baseFormat: AOFManifest.BaseFormat { configuration.aofUseRdbPreamble ? .rdb : .aof }
@@ -51,7 +57,7 @@ extension Persistence {
         // Not from within a command: it may be part of a transaction whose records are not in the log yet.
         core.runOnEngine { [self] in
             guard operation == .preparing else { return }
-            if logMode == .on, currentIncrementIsEmpty, let last = manifest.increments.last {
+            if logMode == .on, currentIncrementIsEmpty, currentIncrementSuits, let last = manifest.increments.last {
                 pendingIncrement = last
                 engine.logDatabase = -1
                 forkBase()
@@ -76,7 +82,7 @@ extension Persistence {
         if log == nil { directory = makeDirectory() }
         let directory = directory, known = manifest
         let isKnown = log != nil, needsIncrement = logMode != .off
-        let begun = generation
+        let begun = generation, id = newFileID()
         disk.run { () throws(StorageError) -> PreparedFiles in
             try directory.create()
             var next = known
@@ -86,7 +92,7 @@ extension Persistence {
                 next = found ?? AOFManifest(filename: directory.filename)
             }
             guard needsIncrement else { return PreparedFiles(manifest: next) }
-            let entry = next.addIncrement()
+            let entry = next.addIncrement(id: id)
             let file = try directory.createFile(entry)
             if persists {
                 do throws(StorageError) {
@@ -155,13 +161,14 @@ extension Persistence {
                 return
             }
             let before = log.currentCounters.fileBytes
-            guard log.switchFile(to: file, framing: makeFraming(), &engine.pendingLog) else { return }
+            guard log.switchFile(to: file, framing: pendingFraming, &engine.pendingLog) else { return }
             closedBytes += before
             engine.pendingLogStart = log.takenOffset
             engine.logDatabase = -1
         } else {
             do throws(StorageError) {
-                startLogging(try makeLog(file, startingAt: engine.logEnd))
+                startLogging(try makeLog(file, startingAt: engine.logEnd,
+                                         pendingFraming ?? TimestampFraming(enabled: false)))
             } catch {
                 core.log.write(.warning, "\(error)")
                 rewriteFailed()
@@ -174,6 +181,7 @@ extension Persistence {
 
     private func forkBase() {
         operation = .child
+        pendingCovers = lastSequence
         let purpose = SnapshotPurpose.base(baseFormat)
         guard forkChild(purpose, prefix: directory.path("temp-rewriteaof-bg-"), suffix: ".aof", final: nil),
               let child else {
@@ -211,19 +219,21 @@ extension Persistence {
         var next = pendingManifest ?? manifest
         let entry = next.rewriteDone(format, keepingIncrementsFrom: pendingIncrement?.sequence ?? Int64.max)
         let renamed = next
-        let begun = generation
-        disk.run { () throws(StorageError) -> Int in
+        let begun = generation, seals = configuration.aofSeal, covers = pendingCovers
+        disk.run { () throws(StorageError) -> AdoptedBase in
             try directory.adopt(done.temporary, as: entry)
-            try directory.persist(renamed)
+            var tied = renamed
+            if seals { tied.tieBase(try directory.measure(entry, isOurs: true), covers: covers) }
+            try directory.persist(tied)
             Recovery.unmark(directory)
-            return try directory.fileSystem.status(directory.path(entry))?.size ?? 0
+            return AdoptedBase(manifest: tied, size: try directory.fileSystem.status(directory.path(entry))?.size ?? 0)
         } then: { [self] result in
             switch result {
-            case .success(let size):
+            case .success(let base):
                 core.log.write(.notice, "Successfully renamed the temporary AOF base file "
                                + "\(FilePath.name(done.temporary)) into \(entry.name)")
-                manifest = renamed
-                baseIsDurable(size, begun)
+                manifest = base.manifest
+                baseIsDurable(base.size, begun)
             case .failure(let error):
                 core.log.write(.warning, "Can't finish the AOF rewrite: \(error)")
                 disk.run { try? directory.fileSystem.unlink(done.temporary) }
@@ -383,6 +393,7 @@ extension Persistence {
         if let log {
             do throws(StorageError) {
                 try log.drain(&engine.pendingLog, sync: true)
+                sealEnd()
             } catch {
                 core.log.write(.warning, "The AOF was turned off and is not whole: \(error)")
             }

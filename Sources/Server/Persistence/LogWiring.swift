@@ -103,10 +103,9 @@ extension Persistence {
         core.logProgressed(engine.acknowledged)
     }
 
-    func makeFraming() -> any BatchFraming { TimestampFraming(enabled: configuration.aofTimestampEnabled) }
-
-    func makeLog(_ file: File, startingAt start: LogOffset) throws(StorageError) -> AppendLog {
-        try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: makeFraming(),
+    func makeLog(_ file: File, startingAt start: LogOffset,
+                 _ framing: any BatchFraming) throws(StorageError) -> AppendLog {
+        try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: framing,
                       isStepped: core.environment.isStepped, onProgress: { [waker] in waker.wake() })
     }
 
@@ -173,7 +172,7 @@ extension Persistence {
     func policyChanged() { log?.policy = configuration.appendfsync }
 
     func framingChanged() {
-        // A log at work keeps its framing until the next file.
-        _ = log?.setFraming(makeFraming())
+        // A log at work keeps it until the next file.
+        _ = log?.setTimestamps(configuration.aofTimestampEnabled)
     }
 }

@@ -53,6 +53,10 @@ package final class Persistence {
     var generation = 0
     /// Bytes of the files before the current increment.
     var closedBytes = 0
+    /// Of the last batch of a log that was turned off.
+    var closedSequence = 0
+    /// Of the last batch that the base covers which is being written.
+    var pendingCovers = 0
     /// Bytes of the log when its last rewrite was done.
     var sizeAfterRewrite = 0
     var lastWriteSucceeded = true

@@ -2,18 +2,21 @@ import Commands
 import Engine
 import Keyspace
 import Primitives
-import RESP
 import Storage
 
 // The log's files into the engine.
 //
-// Records run through the engine as its own session's commands, without the gates meant for clients. What stands
-// between MULTI and EXEC is kept until EXEC is there: whole or nothing.
+// Records run through the engine as its own session's commands, without the gates meant for clients (ReplayRun.swift).
+// What stands between MULTI and EXEC is kept until EXEC is there, and a sealed batch is checked before its first record
+// runs: whole or nothing.
+//
+// Files are checked against each other: what the manifest ties by size and checksum, and that each sealed file goes on
+// where the one before it ends. So a file that is missing, swapped, cut or of another day is found.
 //
 // A torn end is what a crash leaves. It may be in the last file that holds anything: a file after it was created, and
 // is empty, when the crash came during a switch of files (AppendLog.swift, invariant 3). It is cut off after all was
-// read, if `aof-load-truncated` allows it; anywhere else, and whatever is corrupt, stops the start with the disk
-// as it was.
+// read, if `aof-load-truncated` allows it. Anything else is damage: `aof-on-corruption refuse` stops the start with the
+// disk as it was; `quarantine` loads what is before it, and puts aside the rest of the file and all files behind it.
 
 struct LogReplayResult {
     var keysLoaded = 0
@@ -21,46 +24,68 @@ struct LogReplayResult {
     var records = 0
     /// Records whose command answered an error: the data set may not be what it was.
     var failures = 0
+    /// With the files that were read tied, if they are not sealed, and without those that were put aside.
+    var manifest: AOFManifest
+    /// Files of the log behind a damage; to be put aside when a manifest without them is durable.
+    var dropped: [AOFManifest.Entry] = []
+    /// Where the chain of seals stands.
+    var position = SealPosition()
+    /// How the last increment is to be appended to.
+    var last = LastIncrement.none
+
+    enum LastIncrement {
+        /// There is none, or it must not be appended to.
+        case none
+        case empty(sealed: Bool)
+        case sealed(id: UInt64)
+        case unsealed
+    }
 }
 
-enum LogReplay {
+struct LogReplay {
+    private let directory: AOFDirectory
+    private let core: ServerCore
+    private let fileSystem: any FileSystem
+    /// Torn ends are cut, damage is put aside, as the configuration says.
+    private let repairs: Bool
+    private var run: ReplayRun
+    private var sizes: [Int] = []
+    private var expectation = SealExpectation()
+    private var torn: (entry: AOFManifest.Entry, end: AOFEnd)?
+
     /// Adds what the files of `manifest` hold. On an error the keyspace is half full: end, or empty it.
-    static func load(directory: AOFDirectory, manifest: AOFManifest,
-                     _ core: ServerCore) throws(StorageError) -> LogReplayResult {
-        let fileSystem = directory.fileSystem
-        var sizes: [Int] = []
-        for entry in manifest.loadOrder {
-            guard let status = try fileSystem.status(directory.path(entry)) else {
-                throw StorageError(.open, directory.path(entry), .unsupported(
-                    "the manifest \(directory.manifestPath) names this file, and it is not there. Restore it from a "
-                        + "backup; without it the data is not whole"))
-            }
-            sizes.append(status.size)
-        }
+    /// - Parameter repairs: false: files are never changed.
+    static func load(directory: AOFDirectory, manifest: AOFManifest, _ core: ServerCore,
+                     repairs: Bool = true) throws(StorageError) -> LogReplayResult {
+        var replay = LogReplay(directory, manifest, core, repairs: repairs)
+        return try replay.load(manifest)
+    }
+
+    private init(_ directory: AOFDirectory, _ manifest: AOFManifest, _ core: ServerCore, repairs: Bool) {
+        self.directory = directory
+        self.core = core
+        self.repairs = repairs
+        fileSystem = directory.fileSystem
+        run = ReplayRun(core, manifest)
+    }
+
+    private mutating func load(_ manifest: AOFManifest) throws(StorageError) -> LogReplayResult {
+        for entry in manifest.loadOrder { sizes.append(try size(entry)) }
         Recovery.beginLoading(core.persistence, totalBytes: sizes.reduce(0, +))
         let before = Counters(core.engine)
         defer { before.restore(core.engine) }
         core.engine.keyspace.expiryPolicy = .ignore
-        var run = ReplayRun(core)
-        var torn: (path: String, end: AOFEnd)?
         for (index, entry) in manifest.loadOrder.enumerated() {
             let began = MonotonicNanoseconds.now()
-            let path = directory.path(entry)
-            let end = try run.load(path, in: fileSystem, isFirst: index == 0)
-            if let failure = end.error(path) {
-                let isLast = sizes[(index + 1)...].allSatisfy { $0 == 0 }
-                guard end.kind == .torn, isLast, core.configuration.aofLoadTruncated else {
-                    advise(core, entry.name, end, isLast: isLast, directory.manifestPath)
-                    throw failure
-                }
-                torn = (path, end)
-            }
+            if try !load(entry, index) { break }
             core.persistence.loading?.finishedBytes += sizes[index]
             let kind = entry.kind == .base ? "base" : "incr"
             core.log.write(.notice, "DB loaded from \(kind) file \(entry.name): "
                            + "\(Recovery.seconds(since: began)) seconds")
         }
-        if let torn { try cut(torn.path, torn.end, core, fileSystem) }
+        if let torn { try cut(torn.entry, torn.end) }
+        run.result.position = expectation.previous ?? SealPosition()
+        run.result.position.sequence = expectation.sequence ?? 0
         if run.result.failures > 0 {
             core.log.write(.warning, "\(run.result.failures) records of the AOF answered an error when they were "
                            + "replayed; the first: \(run.firstFailure)")
@@ -68,22 +93,132 @@ enum LogReplay {
         return run.result
     }
 
+    private func size(_ entry: AOFManifest.Entry) throws(StorageError) -> Int {
+        let path = directory.path(entry)
+        guard let status = try fileSystem.status(path) else {
+            throw StorageError(.open, path, .unsupported(
+                "the manifest \(directory.manifestPath) names this file, and it is not there. Restore it from a "
+                    + "backup; without it the data is not whole"))
+        }
+        if let whole = entry.whole, whole.bytes != status.size {
+            throw StorageError(.load, path, at: min(whole.bytes, status.size), .corrupt(
+                "it has \(status.size) bytes, and the manifest \(directory.manifestPath) says \(whole.bytes): it was "
+                    + "cut, or is another file"))
+        }
+        return status.size
+    }
+
+    /// False: files behind this one don't count any more.
+    private mutating func load(_ entry: AOFManifest.Entry, _ index: Int) throws(StorageError) -> Bool {
+        let path = directory.path(entry)
+        expectation.id = entry.kind == .increment ? entry.id : nil
+        let file = try run.load(path, in: fileSystem, isFirst: index == 0,
+                                entry.kind == .increment ? expectation : SealExpectation())
+        guard let failure = file.end.error(path) else {
+            try check(entry, file)
+            note(entry, index, file)
+            return true
+        }
+        let isLast = sizes[(index + 1)...].allSatisfy { $0 == 0 }
+        if file.end.kind == .torn, isLast, core.configuration.aofLoadTruncated, repairs {
+            torn = (entry, file.end)
+            sizes[index] = file.end.keep
+            note(entry, index, file)
+            return true
+        }
+        guard repairs, core.configuration.aofOnCorruption == .quarantine, entry.kind == .increment,
+              file.end.kind == .corrupt || !isLast else {
+            advise(entry.name, file.end, isLast: isLast)
+            throw failure
+        }
+        try quarantine(entry, index, file)
+        return false
+    }
+
+    /// The manifest ties the file as a whole.
+    private func check(_ entry: AOFManifest.Entry, _ file: ReplayRun.File) throws(StorageError) {
+        guard let whole = entry.whole, let checksum = file.checksum, checksum != whole.crc else { return }
+        core.log.write(.warning, "\(entry.name) can be read, and is not the file that the manifest "
+                       + "\(directory.manifestPath) means. Restore it from a backup")
+        throw StorageError(.load, directory.path(entry), at: 0, .corrupt(
+            "its CRC-32C is not the one in the manifest: a bit of it flipped, or it is another file"))
+    }
+
+    /// What is known for the files behind.
+    private mutating func note(_ entry: AOFManifest.Entry, _ index: Int, _ file: ReplayRun.File) {
+        let size = sizes[index]
+        if entry.kind == .base {
+            expectation = SealExpectation(sequence: entry.covers)
+        } else if size == 0 {
+            run.result.last = .empty(sealed: entry.id != nil)
+        } else if file.seals.mode == .sealed {
+            expectation.sequence = file.seals.sequence
+            expectation.previous = SealPosition(sequence: file.seals.sequence, crc: file.seals.crc, bytes: size)
+            run.result.last = .sealed(id: file.seals.id ?? 0)
+        } else {
+            if let start = file.seals.foreignStart {
+                expectation.sequence = file.seals.sequence
+                core.log.write(.warning, "\(entry.name) is not sealed from byte \(start) on: another server wrote "
+                               + "\(size - start) bytes there. They were loaded, as far as they are whole; damage "
+                               + "within them can't be told")
+            }
+            expectation.previous = SealPosition(sequence: expectation.sequence ?? 0, bytes: size)
+            run.result.last = file.seals.foreignStart == nil ? .unsealed : .none
+        }
+        // What was cut is measured then.
+        if core.configuration.aofSeal, size > 0, file.seals.mode != .sealed, entry.whole == nil, file.end.kind == .whole, let crc = file.checksum {
+            run.result.manifest.tie(entry.name, .init(bytes: size, crc: crc))
+        }
+    }
+
+    // MARK: Repair
+
     /// Ends the file behind its last whole unit; what was there is kept beside it.
-    private static func cut(_ path: String, _ end: AOFEnd, _ core: ServerCore,
-                            _ fileSystem: any FileSystem) throws(StorageError) {
-        let name = FilePath.name(path)
-        core.log.write(.warning, "!!! Warning: short read while loading the AOF file \(name)!!! \(end.reason)")
-        core.log.write(.warning, "!!! Truncating the AOF \(name) at offset \(end.keep) !!!")
+    private mutating func cut(_ entry: AOFManifest.Entry, _ end: AOFEnd) throws(StorageError) {
+        let path = directory.path(entry), name = FilePath.name(path)
+        let size = try fileSystem.status(path)?.size ?? 0
         let kept = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now())
-        core.log.write(.warning, "What was cut off the AOF \(name) is kept in \(kept)")
-        core.log.write(.warning, "AOF \(name) loaded anyway because aof-load-truncated is enabled")
+        core.log.write(.warning, "!!! Truncating the AOF \(name) at offset \(end.keep) !!! It ends torn: "
+                       + "\(end.reason). All up to there was loaded; the \(size - end.keep) bytes behind it are kept "
+                       + "in \(kept) (aof-load-truncated yes)")
+        if end.seal == nil { try tie(entry) }
+    }
+
+    /// A file without seals, which has just been cut.
+    private mutating func tie(_ entry: AOFManifest.Entry) throws(StorageError) {
+        guard core.configuration.aofSeal else { return }
+        run.result.manifest.tie(entry.name, try directory.measure(entry, isOurs: false))
+    }
+
+    private mutating func quarantine(_ entry: AOFManifest.Entry, _ index: Int,
+                                     _ file: ReplayRun.File) throws(StorageError) {
+        let path = directory.path(entry), end = file.end
+        let kept = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now(), mark: "damaged")
+        let bytes = sizes[index] - end.keep
+        sizes[index] = end.keep
+        var cut = file
+        cut.end = .whole(end.keep)
+        cut.checksum = nil
+        note(entry, index, cut)
+        run.result.last = .none
+        if file.seals.mode != .sealed { try tie(entry) }
+        run.result.dropped = run.result.manifest.dropIncrements(behind: entry)
+        var text = "DAMAGED: \(path) at byte \(end.offset): \(end.reason). All before it was loaded; the \(bytes) bytes "
+            + "from byte \(end.keep) on are kept in \(kept)"
+        if !run.result.dropped.isEmpty {
+            text += "; the files behind it are put aside, too: \(run.result.dropped.map(\.name).joined(separator: ", "))"
+        }
+        core.log.write(.warning, text + " (aof-on-corruption quarantine)")
     }
 
     /// Logs what an operator can do about a file that is not loaded.
-    private static func advise(_ core: ServerCore, _ name: String, _ end: AOFEnd, isLast: Bool, _ manifest: String) {
-        let repair = "make a backup of your AOF files, then use swift-redis-check-aof --fix \(manifest)"
+    private func advise(_ name: String, _ end: AOFEnd, isLast: Bool) {
+        let check = "swift-redis-check-aof", manifest = directory.manifestPath
+        let repair = "make a backup of your AOF files, then use \(check) --fix \(manifest)"
         if end.kind == .corrupt {
-            core.log.write(.warning, "Bad file format reading the append only file \(name): \(repair)")
+            let salvage = end.seal?.behind == nil ? "" : " (it ends the log before the damage; "
+                + "\(check) --salvage \(manifest) also keeps what is whole behind it)"
+            core.log.write(.warning, "Bad file format reading the append only file \(name): \(repair)\(salvage)")
         } else if isLast {
             core.log.write(.warning, "Unexpected end of file reading the append only file \(name). You can: 1) "
                            + "\(repair). 2) Alternatively you can set the 'aof-load-truncated' configuration option "
@@ -114,112 +249,5 @@ enum LogReplay {
             engine.errorCounts = errors
             engine.keyspace.statistics = keys
         }
-    }
-}
-
-/// The state of one replay over all files.
-private struct ReplayRun {
-    let core: ServerCore
-    let engine: Engine
-    var result = LogReplayResult()
-    var firstFailure = ""
-    private var unit: [StoredCommand] = []
-    private var nextProgress = 0
-
-    init(_ core: ServerCore) {
-        self.core = core
-        engine = core.engine
-    }
-
-    mutating func load(_ path: String, in fileSystem: any FileSystem, isFirst: Bool) throws(StorageError) -> AOFEnd {
-        let file = try fileSystem.open(path, .read)
-        defer { fileSystem.close(file) }
-        var reader = AOFReader(try AOFSource(file, in: fileSystem))
-        engine.ownSession.database = 0
-        unit = []
-        nextProgress = 0
-        while true {
-            switch try reader.next() {
-            case .annotation: break
-            case .record: try replay(reader, path)
-            case .preamble:
-                guard isFirst else {
-                    throw StorageError(.load, path, at: 0, .corrupt("an RDB file where records belong"))
-                }
-                try loadPreamble(&reader, path)
-            case .end: return reader.end ?? .whole(reader.wholeEnd)
-            }
-        }
-    }
-
-    private mutating func loadPreamble(_ reader: inout AOFReader, _ path: String) throws(StorageError) {
-        var options = RDBLoadOptions()
-        options.now = engine.keyspace.now
-        options.dropsExpired = false
-        options.verifiesChecksum = core.configuration.rdbchecksum && !core.control.skipsChecksums
-        options.skipsUnsupported = core.configuration.rdbSkipUnsupported
-        options.fileBytes = reader.source.size
-        options.progressInterval = Recovery.progressInterval(core)
-        core.log.write(.notice, "Reading RDB base file on AOF loading...")
-        let input = reader.beginPreamble()
-        let core = core
-        var loaded = try RDBLoader.load(input, into: &Recovery.keyspace(core).pointee, options: options) {
-            Recovery.tellProgress(core, loaded: $0.bytes, keys: $0.keys)
-        }
-        reader.endPreamble(loaded.endOffset)
-        Recovery.tell(core, loaded)
-        result.keysLoaded = loaded.keysLoaded
-        result.keysExpired = loaded.keysExpired
-        swap(&core.persistence.functions, &loaded.functions)
-        swap(&core.persistence.moduleAux, &loaded.moduleAux)
-    }
-
-    private mutating func replay(_ reader: borrowing AOFReader, _ path: String) throws(StorageError) {
-        let arguments = reader.arguments
-        if reader.consumed >= nextProgress {
-            nextProgress = reader.consumed + Recovery.progressInterval(core)
-            Recovery.tellProgress(core, loaded: reader.consumed, keys: result.keysLoaded)
-        }
-        if arguments.count == 1 {
-            if arguments[0].equalsIgnoringCase("MULTI") { return }
-            if arguments[0].equalsIgnoringCase("EXEC") {
-                for command in unit { run(command.id, command.arguments, path, reader.offset) }
-                unit = []
-                return
-            }
-        }
-        guard let id = engine.lookUp(arguments) else {
-            let name = String(decoding: arguments[0].prefix(128), as: UTF8.self)
-            core.log.write(.warning,
-                           "Unknown command '\(name)' reading the append only file \(FilePath.name(path))")
-            throw StorageError(.load, path, at: reader.offset, .unsupported("Unknown command '\(name)'"))
-        }
-        let arity = engine.table.commands[id].arity
-        guard arity > 0 ? arguments.count == arity : arguments.count >= -arity else {
-            throw StorageError(.load, path, at: reader.offset, .corrupt(
-                "wrong number of arguments for '\(engine.table.rows[id].fullName)'"))
-        }
-        if reader.isInUnit {
-            unit.append(StoredCommand(id: id, arguments))
-        } else {
-            run(id, arguments, path, reader.offset)
-        }
-    }
-
-    private mutating func run(_ id: Int, _ arguments: Arguments, _ path: String, _ offset: Int) {
-        let session = engine.ownSession
-        engine.current = session
-        session.output.pointee.truncate(to: 0)
-        engine.run(session, id, arguments, raw: nil, isRetry: false, mayBlock: false)
-        result.records += 1
-        let reply = session.output.pointee.bytes
-        if reply.count > 0, reply[0] == UInt8(ascii: "-") {
-            result.failures += 1
-            if firstFailure.isEmpty {
-                let text = String(decoding: reply.prefix(200).prefix { $0 != 13 }, as: UTF8.self)
-                firstFailure = "\(path) at byte \(offset): \(engine.table.rows[id].fullName): \(text)"
-            }
-        }
-        if reply.count > 1 << 16 { session.output.pointee.removeAll() }
     }
 }

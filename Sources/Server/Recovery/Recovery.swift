@@ -79,15 +79,14 @@ enum Recovery {
 
     private static func openLog(_ core: ServerCore, _ persistence: Persistence) throws(StorageError) {
         let directory = persistence.directory
-        var isFirstStart = false
+        var loaded: LogReplayResult?
         try syncNames(directory)
         if let found = try findLog(directory) {
-            try replay(core, found)
+            loaded = try replay(core, found)
         } else {
-            isFirstStart = true
             _ = try loadDump(core)
         }
-        try openFiles(core, persistence, isFirstStart)
+        try openFiles(core, persistence, loaded)
     }
 
     /// A server that was killed may have left names that are not durable, and this one is about to rely on them.
@@ -150,7 +149,7 @@ enum Recovery {
                 + "directory away to start without the log"))
     }
 
-    private static func replay(_ core: ServerCore, _ found: FoundLog) throws(StorageError) {
+    private static func replay(_ core: ServerCore, _ found: FoundLog) throws(StorageError) -> LogReplayResult {
         let persistence = core.persistence
         let directory = persistence.directory
         // Read where it lies; it is moved when it proved readable.
@@ -166,22 +165,28 @@ enum Recovery {
             _ = try directory.upgradeIfNeeded()
             core.log.write(.notice, "Moved \(directory.filename) of an older server into \(directory.path)")
         }
-        persistence.manifest = found.manifest
+        persistence.manifest = result.manifest
+        return result
     }
 
     /// Makes what the log lacks of files, durably, and opens it for appending.
+    /// - Parameter loaded: nil: there is no log yet.
     private static func openFiles(_ core: ServerCore, _ persistence: Persistence,
-                                  _ isFirstStart: Bool) throws(StorageError) {
+                                  _ loaded: LogReplayResult?) throws(StorageError) {
         let directory = persistence.directory, fileSystem = directory.fileSystem
+        let isFirstStart = loaded == nil
         if isFirstStart {
             try directory.create()
             try mark(directory)
         }
         let format = persistence.baseFormat
-        let opening = persistence.manifest.openOnStart(format, needsBase: isFirstStart)
+        let opening = persistence.openIncrement(format, loaded)
         if let base = opening.createBase {
             core.log.write(.notice, "Creating AOF base file \(base.name) on server start")
             try writeBase(persistence, base, format)
+            if core.configuration.aofSeal {
+                persistence.manifest.tieBase(try directory.measure(base, isOurs: true), covers: 0)
+            }
         }
         let file: File
         if opening.incrementIsNew {
@@ -192,15 +197,28 @@ enum Recovery {
             file = try directory.openForAppend(opening.increment)
         }
         if opening.isChanged { try directory.persist(persistence.manifest) }
+        try setAside(core, directory, loaded?.dropped ?? [])
         for entry in persistence.manifest.loadOrder where entry != opening.increment {
             persistence.closedBytes += try fileSystem.status(directory.path(entry))?.size ?? 0
         }
-        persistence.startLogging(try persistence.makeLog(file, startingAt: LogOffset(0)))
+        let framing = persistence.framing(for: opening.increment, loaded)
+        persistence.startLogging(try persistence.makeLog(file, startingAt: LogOffset(0), framing))
         persistence.logMode = .on
         persistence.sizeAfterRewrite = persistence.logBytes
         if !persistence.manifest.history.isEmpty && !core.configuration.aofDisableAutoGc {
             _ = try directory.removeHistory(&persistence.manifest)
         }
+    }
+
+    /// Files behind a damage, which no manifest names any more.
+    private static func setAside(_ core: ServerCore, _ directory: AOFDirectory,
+                                 _ dropped: [AOFManifest.Entry]) throws(StorageError) {
+        if dropped.isEmpty { return }
+        for entry in dropped {
+            let kept = try AOFCut.setAside(directory.path(entry), in: directory.fileSystem, now: .now(), mark: "damaged")
+            core.log.write(.warning, "\(entry.name) is put aside as \(kept)")
+        }
+        try directory.fileSystem.syncDirectory(directory.path)
     }
 
     private static func writeBase(_ persistence: Persistence, _ entry: AOFManifest.Entry,

@@ -54,7 +54,7 @@ extension Persistence {
         engine.isLogging = false
         do throws(StorageError) {
             _ = try loading { () throws(StorageError) in
-                try LogReplay.load(directory: directory, manifest: manifest, core)
+                try LogReplay.load(directory: directory, manifest: manifest, core, repairs: false)
             }
         } catch {
             core.log.write(.warning, "\(error)")

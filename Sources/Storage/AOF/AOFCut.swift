@@ -16,10 +16,11 @@ package enum AOFCut {
     private static let chunkBytes = 1 << 20
 
     /// Ends the file at byte `end`. Durable when it returns.
+    /// - Parameter mark: what the kept bytes' name says of them.
     /// - Returns: where the bytes behind `end` are kept.
-    package static func cut(_ path: String, at end: Int, in fileSystem: any FileSystem,
-                            now: UnixMilliseconds) throws(StorageError) -> String {
-        let kept = try keep(path, from: end, in: fileSystem, now: now)
+    package static func cut(_ path: String, at end: Int, in fileSystem: any FileSystem, now: UnixMilliseconds,
+                            mark: String = "torn") throws(StorageError) -> String {
+        let kept = try keep(path, from: end, in: fileSystem, now: now, mark)
         let file = try fileSystem.open(path, .append)
         defer { fileSystem.close(file) }
         try fileSystem.truncate(file, to: end)
@@ -28,7 +29,7 @@ package enum AOFCut {
     }
 
     private static func keep(_ path: String, from start: Int, in fileSystem: any FileSystem,
-                             now: UnixMilliseconds) throws(StorageError) -> String {
+                             now: UnixMilliseconds, _ mark: String) throws(StorageError) -> String {
         let directory = FilePath.directory(path), name = FilePath.name(path)
         let temporary = FilePath.join(directory, "temp-\(name).torn")
         let source = try fileSystem.open(path, .read)
@@ -42,7 +43,7 @@ package enum AOFCut {
             try? fileSystem.unlink(temporary)
             throw error
         }
-        let kept = try freeName(path + ".torn-\(now.seconds)", in: fileSystem)
+        let kept = try freeName(path + ".\(mark)-\(now.seconds)", in: fileSystem)
         try fileSystem.rename(temporary, kept)
         try fileSystem.syncDirectory(directory)
         return kept
@@ -59,6 +60,14 @@ package enum AOFCut {
             try fileSystem.write(target, Bytes(rebasing: buffer[..<count]))
             position += count
         }
+    }
+
+    /// Puts a whole file aside; durable when the directory is synced.
+    package static func setAside(_ path: String, in fileSystem: any FileSystem, now: UnixMilliseconds,
+                                 mark: String) throws(StorageError) -> String {
+        let kept = try freeName(path + ".\(mark)-\(now.seconds)", in: fileSystem)
+        try fileSystem.rename(path, kept)
+        return kept
     }
 
     private static func freeName(_ wanted: String, in fileSystem: any FileSystem) throws(StorageError) -> String {

@@ -81,6 +81,39 @@ package struct AOFDirectory: Sendable {
         return file
     }
 
+    /// Size and checksum of a finished file, read back.
+    /// - Parameter isOurs: we just wrote it: of an RDB file its own checksum is compared, too.
+    package func measure(_ entry: AOFManifest.Entry, isOurs: Bool) throws(StorageError) -> AOFManifest.Whole {
+        let file = try fileSystem.open(path(entry), .read)
+        defer { fileSystem.close(file) }
+        let buffer = UnsafeMutableRawBufferPointer(start: Heap.allocate(1 << 18), count: 1 << 18)
+        defer { if let base = buffer.baseAddress { Heap.free(base) } }
+        var whole = AOFManifest.Whole(bytes: 0, crc: 0)
+        let size = try fileSystem.size(file)
+        var isRDB = false, crc64: UInt64 = 0
+        while true {
+            let count = try fileSystem.read(file, at: whole.bytes, into: buffer)
+            if count == 0 { break }
+            let bytes = Bytes(rebasing: buffer[..<count])
+            if whole.bytes == 0 { isRDB = isOurs && size > 18 && bytes.starts(with: "REDIS".utf8) }
+            whole.crc = CRC32C.update(whole.crc, bytes)
+            let covered = max(0, min(count, size - 8 - whole.bytes))
+            if isRDB { crc64 = CRC64.update(crc64, Bytes(rebasing: bytes[..<covered])) }
+            whole.bytes += count
+        }
+        if isRDB {
+            var stored: UInt64 = 0
+            _ = try withUnsafeMutableBytes(of: &stored) { (target) throws(StorageError) in
+                try fileSystem.read(file, at: size - 8, into: target)
+            }
+            stored = UInt64(littleEndian: stored)
+            if stored != 0 && stored != crc64 {
+                throw StorageError(.read, path(entry), .corrupt("what was just written reads back differently"))
+            }
+        }
+        return whole
+    }
+
     /// Opens the file to append to, which a manifest on the disk names.
     package func openForAppend(_ entry: AOFManifest.Entry) throws(StorageError) -> File {
         try fileSystem.open(path(entry), .append)

@@ -9,6 +9,12 @@ import Primitives
 // Text, one file per line, keys and values in turn; `#` begins a comment; a name with odd bytes stands in quotes;
 // unknown keys are skipped. Written in the order BASE, HISTORY, INCR, byte for byte as Redis 7 does.
 //
+// What ties files to a sealed log are keys of ours, which other servers skip, and a comment as the last line:
+//
+//     … type b size 187 crc32c 5d2c11f0 covers 17        the file as a whole; the last batch that the BASE covers
+//     … type i id b7c1d0fa2e559301                        the file is sealed, and its opening line says the same
+//     # crc32c 0e8f3b7a                                   CRC-32C of all lines before; must be there if such keys are
+//
 // A pure value: its functions answer what the next manifest is. `AOFDirectory` puts it on the disk. Life of the log:
 //
 //     start     openOnStart: a base if there is none, an incr to append to
@@ -33,11 +39,30 @@ package struct AOFManifest: Equatable, Sendable {
         /// Replication offsets at the file's ends, as Redis 8.2 and later notes them.
         package var startOffset: Int64?
         package var endOffset: Int64?
+        /// The file is sealed, and by this.
+        package var id: UInt64?
+        /// The file as a whole, when no more is written to it.
+        package var whole: Whole?
+        /// Of a BASE: the last batch that it covers.
+        package var covers: Int?
+
+        package var isTied: Bool { id != nil || whole != nil || covers != nil }
 
         package init(_ name: String, _ sequence: Int64, _ kind: Kind) {
             self.name = name
             self.sequence = sequence
             self.kind = kind
+        }
+    }
+
+    /// Size in bytes and CRC-32C of a file.
+    package struct Whole: Equatable, Sendable {
+        package var bytes: Int
+        package var crc: UInt32
+
+        package init(bytes: Int, crc: UInt32) {
+            self.bytes = bytes
+            self.crc = crc
         }
     }
 
@@ -93,17 +118,24 @@ package struct AOFManifest: Equatable, Sendable {
 
     /// - Parameter needsBase: false when loading just found the log's files as they should be without a base
     ///   (increments only, as some repairs leave it).
-    package mutating func openOnStart(_ format: BaseFormat, needsBase: Bool = true) -> Opening {
+    /// - Parameter continues: the last increment may be appended to; false: a new one is needed.
+    /// - Parameter id: of a new increment, if it is to be sealed.
+    package mutating func openOnStart(_ format: BaseFormat, needsBase: Bool = true, continues: Bool = true,
+                                      id: UInt64? = nil) -> Opening {
         var created: Entry?
         if base == nil && increments.isEmpty && needsBase { created = newBase(format) }
-        if let last = increments.last { return Opening(createBase: created, increment: last, incrementIsNew: false) }
-        return Opening(createBase: created, increment: addIncrement(), incrementIsNew: true)
+        if continues, let last = increments.last {
+            return Opening(createBase: created, increment: last, incrementIsNew: false)
+        }
+        return Opening(createBase: created, increment: addIncrement(id: id), incrementIsNew: true)
     }
 
     /// A new, empty increment that comes after all others.
-    package mutating func addIncrement() -> Entry {
+    /// - Parameter id: nil: it is not sealed.
+    package mutating func addIncrement(id: UInt64? = nil) -> Entry {
         incrementSequence += 1
-        let entry = Entry("\(filename).\(incrementSequence).incr.aof", incrementSequence, .increment)
+        var entry = Entry("\(filename).\(incrementSequence).incr.aof", incrementSequence, .increment)
+        entry.id = id
         increments.append(entry)
         return entry
     }
@@ -133,6 +165,25 @@ package struct AOFManifest: Equatable, Sendable {
         return entry
     }
 
+    /// Ties the base as it is now.
+    package mutating func tieBase(_ whole: Whole, covers sequence: Int) {
+        base?.whole = whole
+        base?.covers = sequence
+    }
+
+    /// Ties a file to which no more is written.
+    package mutating func tie(_ name: String, _ whole: Whole) {
+        if base?.name == name { base?.whole = whole }
+        for index in increments.indices where increments[index].name == name { increments[index].whole = whole }
+    }
+
+    /// Increments behind `entry` are no longer part of the log; their names are not given again.
+    package mutating func dropIncrements(behind entry: Entry) -> [Entry] {
+        let dropped = increments.filter { entry.kind == .base || $0.sequence > entry.sequence }
+        increments.removeAll { entry.kind == .base || $0.sequence > entry.sequence }
+        return dropped
+    }
+
     /// The files of HISTORY are gone; their entries are answered and forgotten.
     @discardableResult
     package mutating func forgetHistory() -> [Entry] {
@@ -160,6 +211,12 @@ package struct AOFManifest: Equatable, Sendable {
         if let base { Self.append(base, to: &out) }
         for entry in history { Self.append(entry, to: &out) }
         for entry in increments { Self.append(entry, to: &out) }
+        if isTied {
+            let crc = CRC32C.of(out.bytes)
+            out.append(Self.checksumLine)
+            SealText.append(hex: UInt64(crc), digits: 8, to: &out)
+            out.append(UInt8(ascii: "\n"))
+        }
         return out
     }
 
@@ -178,16 +235,34 @@ package struct AOFManifest: Equatable, Sendable {
         out.append(entry.kind.rawValue)
         if let offset = entry.startOffset { out.append(" startoffset \(offset)") }
         if let offset = entry.endOffset { out.append(" endoffset \(offset)") }
+        if let id = entry.id { out.append(" id \(SealText.hex(id, 16))") }
+        if let whole = entry.whole { out.append(" size \(whole.bytes) crc32c \(SealText.hex(UInt64(whole.crc), 8))") }
+        if let sequence = entry.covers { out.append(" covers \(sequence)") }
         out.append(UInt8(ascii: "\n"))
     }
 
-    package static func parse(_ text: Bytes, filename: String) throws(ParseError) -> AOFManifest {
+    /// Before the checksum in eight digits; the last line.
+    private static let checksumLine: StaticString = "# crc32c "
+
+    /// Files are tied to it.
+    package var isTied: Bool { (loadOrder + history).contains(where: \.isTied) }
+
+    /// - Parameter verifies: false: a wrong checksum is passed over, to see what can be made of the rest.
+    package static func parse(_ text: Bytes, filename: String, verifies: Bool = true) throws(ParseError) -> AOFManifest {
         var manifest = AOFManifest(filename: filename)
         if text.count == 0 { throw ParseError(line: 0, text: "", reason: "Found an empty AOF manifest") }
         var start = 0, line = 0
+        var isVerified = false
         while start < text.count {
             line += 1
             let rest = text.from(start)
+            if isVerified && verifies {
+                throw ParseError(line: line, text: "", reason: "The AOF manifest goes on behind its checksum")
+            }
+            if rest.starts(with: checksumLine.bytes) {
+                isVerified = true
+                if verifies { try verify(text, start, line) }
+            }
             let end = rest.prefix(maximumLineBytes).firstIndex(of: 10)
             if rest[0] == UInt8(ascii: "#") {
                 // A comment may be longer than a line.
@@ -200,7 +275,20 @@ package struct AOFManifest: Equatable, Sendable {
             try manifest.add(Bytes(rebasing: rest[0..<end]), line)
             start += end + 1
         }
+        if manifest.isTied && !isVerified && verifies {
+            throw ParseError(line: line, text: "", reason: "The checksum of the AOF manifest is missing. \(advice)")
+        }
         return manifest
+    }
+
+    private static let advice = "If you changed it by hand, delete what stands behind the type of each file, and the "
+        + "line that begins with '# crc32c'"
+
+    private static func verify(_ text: Bytes, _ start: Int, _ line: Int) throws(ParseError) {
+        let rest = text.from(start + checksumLine.bytes.count)
+        let right = SealText.hex(UInt64(CRC32C.of(Bytes(rebasing: text[..<start]))), 8) + "\n"
+        if rest.elementsEqual(right.utf8) { return }
+        throw ParseError(line: line, text: "", reason: "The AOF manifest is damaged: its checksum is wrong. \(advice)")
     }
 
     private mutating func add(_ raw: Bytes, _ number: Int) throws(ParseError) {
@@ -213,6 +301,7 @@ package struct AOFManifest: Equatable, Sendable {
             throw refuse(malformed)
         }
         var name: String?, sequence: Int64?, kindByte: UInt8?, startOffset: Int64?, endOffset: Int64?
+        var id: UInt64?, bytes: Int64?, crc: UInt64?, covers: Int64?
         for index in stride(from: 0, to: words.count, by: 2) {
             let key = words[index], value = words[index + 1]
             if key.equalsIgnoringCase("file") {
@@ -228,6 +317,14 @@ package struct AOFManifest: Equatable, Sendable {
                 startOffset = Decimal.parseInt64(value)
             } else if key.equalsIgnoringCase("endoffset") {
                 endOffset = Decimal.parseInt64(value)
+            } else if key.equalsIgnoringCase("id") {
+                id = Self.hex(value)
+            } else if key.equalsIgnoringCase("size") {
+                bytes = Decimal.parseInt64(value)
+            } else if key.equalsIgnoringCase("crc32c") {
+                crc = Self.hex(value)
+            } else if key.equalsIgnoringCase("covers") {
+                covers = Decimal.parseInt64(value)
             }
         }
         guard let name, let sequence, let kindByte, !name.isEmpty, name != ".", name != "..", sequence > 0,
@@ -236,6 +333,9 @@ package struct AOFManifest: Equatable, Sendable {
         var entry = Entry(name, sequence, kind)
         entry.startOffset = startOffset
         entry.endOffset = endOffset
+        entry.id = id
+        if let bytes, let crc { entry.whole = Whole(bytes: Int(bytes), crc: UInt32(truncatingIfNeeded: crc)) }
+        entry.covers = covers.map { Int($0) }
         switch kind {
         case .base:
             if base != nil { throw refuse("Found duplicate base file information") }
@@ -250,6 +350,10 @@ package struct AOFManifest: Equatable, Sendable {
             increments.append(entry)
             incrementSequence = sequence
         }
+    }
+
+    private static func hex(_ text: Bytes) -> UInt64? {
+        text.count <= 16 ? UInt64(String(decoding: text, as: UTF8.self), radix: 16) : nil
     }
 
     private static func trimmed(_ line: Bytes) -> Bytes {

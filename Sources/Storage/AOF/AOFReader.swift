@@ -9,6 +9,9 @@ import RESP
 //     *1\r\n$5\r\nMULTI\r\n …          unit: the records from MULTI to EXEC; whole or nothing
 //     *1\r\n$4\r\nEXEC\r\n
 //
+// Sealed files (Seal/SealLine.swift) begin with an opening line, and each batch of records stands behind a seal line.
+// A batch is read whole and checked before the first of its records is given out (AOFReaderSeals.swift).
+//
 // Where it ends
 //     whole       behind a record, a unit or an annotation
 //     torn        the last record, unit or annotation lacks its end; what is there is a prefix of it, maybe with zeros
@@ -70,6 +73,8 @@ package struct AOFEnd: Equatable, Sendable {
     package var reason: String
     /// How many zero bytes the file ends in, when they are why it is torn.
     package var zeros = 0
+    /// In a sealed file: which batch, and what stands behind it.
+    package var seal: SealDamage?
 
     init(_ kind: Kind, keep: Int, offset: Int, _ reason: String, zeros: Int = 0) {
         self.kind = kind
@@ -98,37 +103,45 @@ package struct AOFEnd: Equatable, Sendable {
 package struct AOFReader: ~Copyable {
     package let source: AOFSource
     private var parser = RequestParser(limits: AOFLimits.request)
-    private var buffer: UnsafeMutableRawPointer
+    var buffer: UnsafeMutableRawPointer
     private var capacity = AOFLimits.windowBytes
-    private var position = 0
-    private var limit = 0
+    var position = 0
+    /// Up to here records may be taken: in a sealed file, the end of the batch that was checked.
+    var limit = 0
+    /// Bytes in the window.
+    private var filled = 0
     /// Offset in the file of the window's first byte.
     private var windowOffset: Int
     private var unitStart = 0
     /// Looks whether bytes in the middle of a file are records: units and ends are not judged.
-    private let isProbe: Bool
+    let isProbe: Bool
+    package internal(set) var seals: SealState
 
     /// Where the item just read begins in the file.
     package private(set) var offset = 0
     /// Bytes of the item just read.
     package private(set) var length = 0
     /// Bytes up to here are whole annotations, records and units.
-    package private(set) var wholeEnd: Int
+    package internal(set) var wholeEnd: Int
     /// Between MULTI and EXEC; false again at EXEC itself.
     package private(set) var isInUnit = false
     package private(set) var recordCount = 0
     package private(set) var unitCount = 0
-    package private(set) var annotationCount = 0
+    package internal(set) var annotationCount = 0
     /// Lines of the records read: their counts, lengths and arguments.
     package private(set) var lineCount = 0
     /// Set when `next` answered `end`.
-    package private(set) var end: AOFEnd?
+    package internal(set) var end: AOFEnd?
 
-    package init(_ source: AOFSource) { self.init(source, isProbe: false) }
+    package init(_ source: AOFSource, seals expectation: SealExpectation = SealExpectation()) {
+        self.init(source, isProbe: false, seals: expectation)
+    }
 
-    init(_ source: AOFSource, isProbe: Bool) {
+    init(_ source: AOFSource, isProbe: Bool, seals expectation: SealExpectation = SealExpectation()) {
         self.source = source
         self.isProbe = isProbe
+        seals = SealState(expectation)
+        if isProbe { seals.mode = .unsealed }
         windowOffset = source.offset
         wholeEnd = source.offset
         buffer = Heap.allocate(AOFLimits.windowBytes)
@@ -193,7 +206,7 @@ package struct AOFReader: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func take(_ count: Int) {
+    mutating func take(_ count: Int) {
         offset = windowOffset &+ position
         length = count
         position &+= count
@@ -221,6 +234,7 @@ package struct AOFReader: ~Copyable {
             if let reason = brokenLineEnd() { return try corrupt(reason) }
             return try record(count)
         case .incomplete(let needed):
+            if seals.mode == .sealed { return try corrupt("a batch that ends within a record") }
             if let size = source.size, needed > size - consumed {
                 return try torn("Expected to read a record of at least \(needed) bytes, got \(size - consumed)")
             }
@@ -267,8 +281,14 @@ package struct AOFReader: ~Copyable {
     @inline(never)
     private mutating func other() throws(StorageError) -> AOFItem? {
         if end != nil { return .end }
-        if position == limit, try !fill(1) { return atEnd() }
-        if consumed == 0, try isPreamble() { return .preamble }
+        if position == limit {
+            if try !fill(1) { return atEnd() }
+            if consumed == 0, try isPreamble() {
+                seals.mode = .unsealed
+                return .preamble
+            }
+            if seals.mode == .start || seals.mode == .sealed { return try sealItem() }
+        }
         switch buffer.load(fromByteOffset: position, as: UInt8.self) {
         case UInt8(ascii: "*"): return nil
         case UInt8(ascii: "#"): return try readAnnotation()
@@ -277,13 +297,16 @@ package struct AOFReader: ~Copyable {
     }
 
     private mutating func readAnnotation() throws(StorageError) -> AOFItem {
-        _ = try fill(AOFLimits.annotationBytes)
+        if seals.mode != .sealed { _ = try fill(AOFLimits.annotationBytes) }
         let available = Bytes(start: buffer + position, count: limit - position).prefix(AOFLimits.annotationBytes - 1)
         guard let lineFeed = available.firstIndex(of: 10) else {
-            if available.count < AOFLimits.annotationBytes - 1 {
+            if available.count < AOFLimits.annotationBytes - 1 && seals.mode != .sealed {
                 return try torn("the file ends within an annotation")
             }
             return try corrupt("an annotation of more than \(AOFLimits.annotationBytes - 1) bytes")
+        }
+        if !isProbe, let reason = seals.objection(toAnnotation: Bytes(rebasing: available[...lineFeed])) {
+            return try corrupt(reason)
         }
         take(lineFeed + 1)
         annotationCount += 1
@@ -294,7 +317,9 @@ package struct AOFReader: ~Copyable {
     // MARK: Ends
 
     private mutating func atEnd() -> AOFItem {
-        if isInUnit, !isProbe {
+        if isInUnit, seals.mode == .sealed {
+            end = AOFEnd(.corrupt, keep: seals.batchStart, offset: unitStart, "a batch that ends within a transaction")
+        } else if isInUnit, !isProbe {
             end = AOFEnd(.torn, keep: wholeEnd, offset: unitStart, "Reached EOF before reading EXEC for MULTI")
         } else {
             end = AOFEnd.whole(wholeEnd)
@@ -314,8 +339,13 @@ package struct AOFReader: ~Copyable {
     }
 
     /// Bytes that can't be a record; but when nothing but zeros makes it so, up to the file's end, it is torn.
-    private mutating func corrupt(_ reason: String) throws(StorageError) -> AOFItem {
+    mutating func corrupt(_ reason: String) throws(StorageError) -> AOFItem {
         let start = consumed
+        if seals.mode == .sealed {
+            // Its checksum is right: it was written so.
+            end = AOFEnd(.corrupt, keep: seals.batchStart, offset: start, reason)
+            return .end
+        }
         end = AOFEnd(.corrupt, keep: wholeEnd, offset: start, reason)
         if isProbe { return .end }
         var good = limit
@@ -350,14 +380,15 @@ package struct AOFReader: ~Copyable {
 
     private mutating func isPreamble() throws(StorageError) -> Bool {
         _ = try fill(6)
-        let start = Bytes(start: buffer + position, count: limit - position)
+        let start = window
         return start.starts(with: "REDIS".utf8) || start.starts(with: "VALKEY".utf8)
     }
 
     /// The RDB file that the AOF begins with. Read it to its end, then call `endPreamble`.
     package mutating func beginPreamble() -> RDBInput {
         precondition(consumed == 0)
-        source.giveBack(Bytes(start: buffer + position, count: limit - position))
+        source.giveBack(Bytes(start: buffer + position, count: filled - position))
+        filled = 0
         limit = 0
         position = 0
         source.beginLoan()
@@ -374,27 +405,31 @@ package struct AOFReader: ~Copyable {
 
     // MARK: Window
 
+    /// What is in the window from `position` on.
+    var window: Bytes { Bytes(start: buffer + position, count: filled - position) }
+
     /// At least `count` bytes from `position` on; false when the file ends before. May move the window: ranges
     /// that `arguments` gave are gone.
     @inline(never)
-    private mutating func fill(_ count: Int) throws(StorageError) -> Bool {
-        if limit - position >= count { return true }
-        let rest = limit - position
+    mutating func fill(_ count: Int) throws(StorageError) -> Bool {
+        defer { limit = seals.mode == .start || seals.mode == .sealed ? position : filled }
+        if filled - position >= count { return true }
+        let rest = filled - position
         if position > 0 {
             buffer.copyMemory(from: buffer + position, byteCount: rest)
             windowOffset += position
             position = 0
-            limit = rest
+            filled = rest
         }
         if capacity > AOFLimits.windowBytes * 4, rest < AOFLimits.windowBytes, count < AOFLimits.windowBytes {
             resize(AOFLimits.windowBytes)
         }
-        while limit < count {
-            if limit == capacity { resize(capacity * 2) }
-            let room = UnsafeMutableRawBufferPointer(start: buffer + limit, count: capacity - limit)
+        while filled < count {
+            if filled == capacity { resize(capacity * 2) }
+            let room = UnsafeMutableRawBufferPointer(start: buffer + filled, count: capacity - filled)
             let got = try source.read(into: room)
             if got == 0 { return false }
-            limit += got
+            filled += got
         }
         return true
     }

@@ -17,6 +17,8 @@ package final class AOFSource {
     /// Given back: comes before what is still to be read.
     private var returned = OwnedBytes(capacity: 16)
     private var returnedStart = 0
+    /// CRC-32C of the bytes of a plain file that were read so far; nil: it is not computed.
+    package private(set) var checksum: UInt32?
 
     /// The most that is handed out at once while chunks are copied.
     private static let chunkBytes = 1 << 18
@@ -35,6 +37,9 @@ package final class AOFSource {
             decompressed = nil
         }
     }
+
+    /// Before anything is read. Of compressed files there is none.
+    package func computeChecksum() { if size != nil { checksum = 0 } }
 
     /// The same plain file from `start` on.
     init(_ other: AOFSource, from start: Int) {
@@ -75,6 +80,7 @@ package final class AOFSource {
             count = room == 0 ? 0
                 : try fileSystem.read(file, at: position, into: UnsafeMutableRawBufferPointer(start: base, count: room))
             position += count
+            if let crc = checksum { checksum = CRC32C.update(crc, Bytes(start: base, count: count)) }
         }
         if keepsLastChunk {
             lastChunk.truncate(to: 0)

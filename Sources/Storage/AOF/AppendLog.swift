@@ -110,6 +110,10 @@ package final class AppendLog: @unchecked Sendable {
     var retryAt = MonotonicNanoseconds(0)
     var lastSyncStart = MonotonicNanoseconds(0)
     var lastDelayedSync = MonotonicNanoseconds(-1)
+    /// Of the framing, as of the last batch written.
+    var sealedSequence: Int
+    /// Batches were written since the last mark.
+    var awaitsMark = false
 
     // The holder's.
     var file: File
@@ -160,6 +164,7 @@ package final class AppendLog: @unchecked Sendable {
         self.now = now
         self.onProgress = onProgress
         sharedPolicy = policy
+        sealedSequence = framing.position.sequence
         takenOffset = start
         written = Atomic(start.rawValue)
         durable = Atomic(start.rawValue)
@@ -264,7 +269,7 @@ package final class AppendLog: @unchecked Sendable {
         let count = pending.count
         let wasClean = isDirty == false
         let began = measuresWrites ? MonotonicNanoseconds.now() : nil
-        let failure = writeBatch(pending.bytes, at: takenOffset)
+        let failure = writeBatch(pending.bytes, at: takenOffset, syncs: false)
         lock.lock()
         if let began { insight.writeTook(MonotonicNanoseconds.now().nanoseconds(since: began)) }
         holder = .nobody
@@ -292,14 +297,20 @@ package final class AppendLog: @unchecked Sendable {
     }
 
     /// By the holder, without the lock. Leaves whole batches in the file, or sets `needsTruncation`.
-    func writeBatch(_ bytes: Bytes, at offset: LogOffset) -> StorageError? {
+    /// - Parameter syncs: a sync follows before anything else is written.
+    func writeBatch(_ bytes: Bytes, at offset: LogOffset, syncs: Bool) -> StorageError? {
+        head.truncate(to: 0)
+        framing.frame(bytes, at: offset, now(), syncs: syncs, into: &head)
+        return writeFramed(bytes)
+    }
+
+    /// Likewise, of `head` and `bytes`.
+    private func writeFramed(_ bytes: Bytes) -> StorageError? {
         do throws(StorageError) {
             if needsTruncation {
                 try fileSystem.truncate(file, to: fileSize)
                 needsTruncation = false
             }
-            head.truncate(to: 0)
-            framing.frame(bytes, at: offset, now(), into: &head)
             needsTruncation = true
             try fileSystem.write(file, head.bytes, bytes)
             needsTruncation = false
@@ -312,6 +323,13 @@ package final class AppendLog: @unchecked Sendable {
         framing.wrote()
         fileSize += head.count + bytes.count
         return nil
+    }
+
+    /// By the holder, without the lock: says at the end of the file that all of it is durable (which a start could
+    /// otherwise not know of the last batch). It needs no sync of its own: nothing is lost with it.
+    func writeMark() {
+        head.truncate(to: 0)
+        if framing.mark(now(), into: &head) { _ = writeFramed(Bytes(start: nil, count: 0)) }
     }
 
     // MARK: Files
@@ -357,6 +375,8 @@ package final class AppendLog: @unchecked Sendable {
         self.file = file
         if let framing { self.framing = framing }
         self.framing.fileChanged()
+        sealedSequence = self.framing.position.sequence
+        awaitsMark = false
         fileSize = 0
         needsTruncation = false
         nextFile = nil
@@ -373,11 +393,11 @@ package final class AppendLog: @unchecked Sendable {
         return true
     }
 
-    /// `aof-timestamp-enabled` and the like, from the next batch on; false while the log is at work: try again.
-    package func setFraming(_ framing: any BatchFraming) -> Bool {
+    /// `aof-timestamp-enabled`, from the next batch on; false while the log is at work: try again.
+    package func setTimestamps(_ enabled: Bool) -> Bool {
         locked {
             if holder != .nobody || hasBatch || hasHeld || nextFile != nil { return false }
-            self.framing = framing
+            framing.writesTimestamps = enabled
             return true
         }
     }
@@ -387,6 +407,9 @@ package final class AppendLog: @unchecked Sendable {
         get { tellsOfWrites }
         set { locked { tellsOfWrites = newValue } }
     }
+
+    /// The number that the last batch will have when all that was taken is written (and, of `pending`, is not).
+    package var lastSequence: Int { locked { sealedSequence + (hasBatch ? 1 : 0) + (hasHeld ? 1 : 0) } }
 
     /// Makes what is written or taken durable soon, whatever the policy; `onProgress` tells.
     package func requestSync() {
@@ -424,6 +447,21 @@ package final class AppendLog: @unchecked Sendable {
         }
     }
 
+    /// Behind a `drain` with sync: marks the end of the log as durable, durably if the disk allows it.
+    package func sealEnd() {
+        lock.lock()
+        guard holder == .nobody, state == .healthy, awaitsMark, !isDirty else { return lock.unlock() }
+        holder = .engine
+        lock.unlock()
+        writeMark()
+        try? fileSystem.syncData(file)
+        lock.lock()
+        holder = .nobody
+        awaitsMark = false
+        counters.fileBytes = fileSize
+        lock.unlock()
+    }
+
     /// Ends the log thread and closes the file; `drain` first. Nothing may be called afterwards.
     package func close() {
         guard !isStopping else { return }
@@ -447,6 +485,8 @@ package final class AppendLog: @unchecked Sendable {
     func wroteBatch(upTo offset: LogOffset) {
         insight.wrote(Int(offset.rawValue &- written.load(ordering: .relaxed)))
         written.store(offset.rawValue, ordering: .releasing)
+        sealedSequence = framing.position.sequence
+        awaitsMark = true
         counters.batches += 1
         counters.bytes += fileSize - counters.fileBytes
         counters.fileBytes = fileSize

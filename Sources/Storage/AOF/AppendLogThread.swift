@@ -7,6 +7,7 @@ extension AppendLog {
     private enum Step {
         case write(sync: Bool)
         case sync
+        case mark
         case switchFile(File)
     }
 
@@ -15,7 +16,8 @@ extension AppendLog {
         var syncFailure: StorageError?
         var didWrite = false
         var didSync = false
-        var switched = false
+        /// Bytes of the file before, when files were switched.
+        var switchedFrom: Int?
         var syncNanoseconds: Int64 = 0
         var writeNanoseconds: Int64 = 0
     }
@@ -75,7 +77,9 @@ extension AppendLog {
         if let nextFile { return .switchFile(nextFile) }
         guard isDirty else {
             syncIsRequested = false
-            return nil
+            guard awaitsMark, MonotonicNanoseconds.now() >= markDue else { return nil }
+            awaitsMark = false
+            return .mark
         }
         if syncIsRequested || sharedPolicy == .always { return noteSyncStart(.sync) }
         guard let due = syncDue(), MonotonicNanoseconds.now() >= due else { return nil }
@@ -94,9 +98,13 @@ extension AppendLog {
         return MonotonicNanoseconds(lastSyncStart.rawValue &+ Self.second)
     }
 
+    /// A log whose last sync is a second old is at rest.
+    private var markDue: MonotonicNanoseconds { MonotonicNanoseconds(lastSyncStart.rawValue &+ Self.second) }
+
     private func deadline() -> MonotonicNanoseconds? {
         if state.isPoisoned { return nil }
         if hasBatch { return state == .healthy ? nil : retryAt }
+        if awaitsMark && !isDirty { return markDue }
         return syncDue()
     }
 
@@ -107,20 +115,22 @@ extension AppendLog {
         switch step {
         case .write(let sync):
             let began = MonotonicNanoseconds.now()
-            outcome.writeFailure = writeBatch(batch.bytes, at: start)
+            outcome.writeFailure = writeBatch(batch.bytes, at: start, syncs: sync)
             outcome.writeNanoseconds = MonotonicNanoseconds.now().nanoseconds(since: began)
             outcome.didWrite = outcome.writeFailure == nil
             if outcome.didWrite && sync { syncFile(&outcome) }
         case .sync:
             syncFile(&outcome)
+        case .mark:
+            writeMark()
         case .switchFile(let next):
             // Invariant 3; under `always` there is nothing left to sync.
             if durableOffset < start || needsTruncation { finishOldFile(&outcome) }
             if outcome.syncFailure != nil || outcome.writeFailure != nil { return outcome }
             fileSystem.close(file)
             file = next
+            outcome.switchedFrom = fileSize
             fileSize = 0
-            outcome.switched = true
         }
         return outcome
     }
@@ -142,6 +152,7 @@ extension AppendLog {
         let begin = MonotonicNanoseconds.now()
         do throws(StorageError) {
             try fileSystem.syncData(file)
+            framing.synced()
             outcome.didSync = true
         } catch {
             var failure = error
@@ -175,13 +186,18 @@ extension AppendLog {
             counters.syncFailures += 1
             setState(.poisoned(failure, durable: LogOffset(durable.load(ordering: .relaxed))))
         }
-        if outcome.switched {
+        if let bytes = outcome.switchedFrom {
             nextFile = nil
-            if let framing = nextFraming { self.framing = framing }
+            if let next = nextFraming {
+                next.follow(framing, bytes: bytes)
+                framing = next
+            }
             nextFraming = nil
             framing.fileChanged()
             counters.fileBytes = 0
             needsTruncation = false
+            awaitsMark = false
         }
+        if case .mark = step { counters.fileBytes = fileSize }
     }
 }

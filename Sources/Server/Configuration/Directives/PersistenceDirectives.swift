@@ -33,5 +33,7 @@ extension Directives {
         .save,
         .integer("rdb-version", \.rdbVersion, 9...12),
         .bool("rdb-skip-unsupported", \.rdbSkipUnsupported),
+        .bool("aof-seal", \.aofSeal),
+        .choice("aof-on-corruption", \.aofOnCorruption),
     ] }
 }

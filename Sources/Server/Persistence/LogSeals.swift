@@ -1,0 +1,60 @@
+import Primitives
+import Storage
+
+// Which files of the log are sealed, and how they are tied together (docs/FORMATS.md). A file is sealed from its first
+// byte to its last, or not at all: `aof-seal` takes effect with the next file.
+
+extension Persistence {
+    /// For a new increment; nil: it is not to be sealed.
+    func newFileID() -> UInt64? { configuration.aofSeal ? UInt64.random(in: 1...UInt64.max) : nil }
+
+    /// The increment to append to after a start, and what else is missing.
+    /// - Parameter loaded: nil: there is no log yet.
+    func openIncrement(_ format: AOFManifest.BaseFormat, _ loaded: LogReplayResult?) -> AOFManifest.Opening {
+        let seals = configuration.aofSeal
+        let continues: Bool
+        switch loaded?.last ?? .none {
+        case .none: continues = false
+        case .empty(let sealed): continues = sealed == seals
+        case .sealed: continues = seals
+        case .unsealed: continues = !seals
+        }
+        return manifest.openOnStart(format, needsBase: loaded == nil, continues: continues, id: newFileID())
+    }
+
+    /// After a start.
+    func framing(for entry: AOFManifest.Entry, _ loaded: LogReplayResult?) -> any BatchFraming {
+        let position = loaded?.position ?? SealPosition()
+        if case .sealed(let id) = loaded?.last ?? .none, configuration.aofSeal {
+            return SealFraming(id: id, file: Int(entry.sequence), resumingAt: position,
+                               timestamps: configuration.aofTimestampEnabled)
+        }
+        return framing(for: entry, behind: position)
+    }
+
+    /// For a new file.
+    /// - Parameter position: where the file before ends; a log that is at work knows better (`follow`).
+    func framing(for entry: AOFManifest.Entry, behind position: SealPosition) -> any BatchFraming {
+        let stamps = configuration.aofTimestampEnabled
+        guard let id = entry.id else { return TimestampFraming(enabled: stamps, after: position.sequence) }
+        return SealFraming(id: id, file: Int(entry.sequence), behind: position, timestamps: stamps)
+    }
+
+    /// For the increment that is pending.
+    var pendingFraming: (any BatchFraming)? {
+        let sequence = healing == nil ? lastSequence : pendingCovers
+        return pendingIncrement.map { framing(for: $0, behind: SealPosition(sequence: sequence)) }
+    }
+
+    /// Of the last batch, when all that the log took is written.
+    var lastSequence: Int { log?.lastSequence ?? closedSequence }
+
+    /// Whether the current increment is as the next one would be.
+    var currentIncrementSuits: Bool { (manifest.increments.last?.id != nil) == configuration.aofSeal }
+
+    /// Makes what is durable known to be so, at the end of a log that was drained.
+    func sealEnd() {
+        log?.sealEnd()
+        closedSequence = lastSequence
+    }
+}

@@ -1,0 +1,112 @@
+import Primitives
+
+/// Looks for whole batches behind a damaged place. A batch proves itself, by the file's identity in its checksum: what
+/// merely looks like one (a log stored as a value) does not.
+package enum SealScan {
+    package struct Finding: Equatable, Sendable {
+        /// Where the first whole batch or mark behind the damage begins.
+        package var offset: Int
+        package var firstSequence: Int
+        package var lastSequence: Int
+        package var batches = 0
+        package var bytes = 0
+        package var lastTime: UnixMilliseconds
+        /// The highest number of a batch that is known to have been on the disk.
+        package var durableSequence: Int
+        /// Where what is whole ends.
+        package var end: Int
+    }
+
+    private static let windowBytes = 1 << 16
+    /// How often something may look like a batch and not be one.
+    private static let trials = 4096
+
+    /// Only plain files are searched.
+    static func find(_ source: AOFSource, after offset: Int, seed: UInt32) throws(StorageError) -> Finding? {
+        guard source.size != nil else { return nil }
+        var finding: Finding?
+        var trial = 0
+        try forEach(source, after: offset, seed: seed, &trial) { batch, place, end in
+            var sum = finding ?? Finding(offset: place, firstSequence: batch.sequence, lastSequence: batch.sequence,
+                                         lastTime: batch.time, durableSequence: batch.durableSequence, end: end)
+            sum.lastSequence = max(sum.lastSequence, batch.sequence)
+            sum.durableSequence = max(sum.durableSequence, batch.durableSequence)
+            sum.lastTime = batch.time
+            sum.batches += batch.isMark ? 0 : 1
+            sum.bytes += end - place
+            sum.end = end
+            finding = sum
+        }
+        return finding
+    }
+
+    /// Each whole batch behind `offset`, with where its line begins and it ends.
+    static func forEach(_ source: AOFSource, after offset: Int, seed: UInt32, _ trial: inout Int,
+                        _ body: (SealBatch, Int, Int) -> Void) throws(StorageError) {
+        guard let size = source.size else { return }
+        let window = UnsafeMutableRawBufferPointer(start: Heap.allocate(windowBytes * 2), count: windowBytes * 2)
+        defer { if let base = window.baseAddress { Heap.free(base) } }
+        var start = offset
+        while start < size && trial < trials {
+            let count = try source.read(at: start, into: window)
+            if count == 0 { return }
+            let bytes = Bytes(rebasing: window[..<count])
+            var next = start + min(count, windowBytes)
+            for index in 0..<min(count, windowBytes) where bytes[index] == UInt8(ascii: "#") {
+                if index == 0 && start == offset { continue }
+                let line = bytes.from(index).prefix(AOFLimits.annotationBytes - 1)
+                guard let end = line.firstIndex(of: 10),
+                      let batch = SealBatch(Bytes(rebasing: line[line.startIndex...end])) else { continue }
+                let place = start + index, length = end - line.startIndex + 1
+                guard batch.bytes <= size - place - length else { continue }
+                let head = batch.headChecksum(Bytes(rebasing: line[line.startIndex...end]), seed: seed)
+                guard try checksum(source, place + length, batch.bytes, head) == batch.crc else {
+                    trial += 1
+                    if trial >= trials { return }
+                    continue
+                }
+                next = place + length + batch.bytes
+                body(batch, place, next)
+                break
+            }
+            start = next
+        }
+    }
+
+    private static func checksum(_ source: AOFSource, _ offset: Int, _ count: Int,
+                                 _ crc: UInt32) throws(StorageError) -> UInt32 {
+        if count == 0 { return crc }
+        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(windowBytes), count: windowBytes)
+        defer { if let base = chunk.baseAddress { Heap.free(base) } }
+        var crc = crc, done = 0
+        while done < count {
+            let room = UnsafeMutableRawBufferPointer(rebasing: chunk[..<min(windowBytes, count - done)])
+            let got = try source.read(at: offset + done, into: room)
+            if got == 0 { return ~crc }
+            crc = CRC32C.update(crc, Bytes(rebasing: chunk[..<got]))
+            done += got
+        }
+        return crc
+    }
+
+    /// Whether bytes are missing between two places, as a power loss leaves them: blocks that were never written read
+    /// as zeros, up to where the next block begins.
+    static func hasHole(_ source: AOFSource, _ start: Int, _ end: Int) throws(StorageError) -> Bool {
+        let sector = 512, needed = 16
+        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(windowBytes), count: windowBytes)
+        defer { if let base = chunk.baseAddress { Heap.free(base) } }
+        var place = start
+        var zeros = 0
+        while place < end {
+            let room = UnsafeMutableRawBufferPointer(rebasing: chunk[..<min(windowBytes, end - place)])
+            let got = try source.read(at: place, into: room)
+            if got == 0 { return false }
+            for index in 0..<got {
+                zeros = chunk[index] == 0 ? zeros + 1 : 0
+                if (place + index + 1) % sector == 0 && zeros >= min(needed, place + index + 1 - start) { return true }
+            }
+            place += got
+        }
+        return false
+    }
+}
