@@ -11,12 +11,14 @@ struct AOFReading: Equatable {
     var annotations: [String] = []
     var units = 0
     var end: AOFEnd?
+    /// Where records of another server begin, in a sealed file.
+    var foreignStart: Int?
 
     /// Reads `path`, an RDB preamble included.
-    init(_ path: String, in disk: any FileSystem) throws {
+    init(_ path: String, in disk: any FileSystem, seals: SealExpectation = SealExpectation()) throws {
         let file = try disk.open(path, .read)
         defer { disk.close(file) }
-        var reader = AOFReader(try AOFSource(file, in: disk))
+        var reader = AOFReader(try AOFSource(file, in: disk), seals: seals)
         while true {
             switch try reader.next() {
             case .record:
@@ -33,6 +35,7 @@ struct AOFReading: Equatable {
             case .end:
                 units = reader.unitCount
                 end = reader.end
+                foreignStart = reader.seals.foreignStart
                 return
             }
         }

@@ -356,7 +356,7 @@ extension Persistence {
     /// Base and manifest are on the disk: the log goes on in the new file. It may be at work; then later.
     func finishHealing() {
         guard let log, let covered = healing?.covered, let file = pendingFile else { return }
-        guard log.replaceFile(file, coveredUpTo: covered, framing: makeFraming(), &engine.pendingLog) else { return }
+        guard log.replaceFile(file, coveredUpTo: covered, framing: pendingFraming, &engine.pendingLog) else { return }
         pendingFile = nil
         healing = nil
         healings += 1

@@ -40,10 +40,11 @@ extension Persistence {
         return SealFraming(id: id, file: Int(entry.sequence), behind: position, timestamps: stamps)
     }
 
-    /// For the increment that is pending.
+    /// For the increment that is pending. When a healing is to be finished, it is the last one of the manifest.
     var pendingFraming: (any BatchFraming)? {
         let sequence = healing == nil ? lastSequence : pendingCovers
-        return pendingIncrement.map { framing(for: $0, behind: SealPosition(sequence: sequence)) }
+        let entry = pendingIncrement ?? manifest.increments.last
+        return entry.map { framing(for: $0, behind: SealPosition(sequence: sequence)) }
     }
 
     /// Of the last batch, when all that the log took is written.

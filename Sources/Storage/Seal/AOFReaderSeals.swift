@@ -20,15 +20,14 @@ extension AOFReader {
     mutating func sealItem() throws(StorageError) -> AOFItem? {
         if isInUnit { return try corrupt("a batch that ends within a transaction") }
         _ = try fill(AOFLimits.annotationBytes)
-        let line = window.prefix(AOFLimits.annotationBytes - 1)
-        let lineEnd = line.firstIndex(of: 10)
+        let lineEnd = window.annotationEnd
         if seals.mode == .start { return try firstItem(lineEnd) }
         if SealState.isForeign(window) {
             beginForeign()
             return nil
         }
-        guard let lineEnd, let batch = SealBatch(Bytes(rebasing: line[...lineEnd])) else {
-            return try damaged(line.first == 0 ? "zeros" : "something", nil)
+        guard let lineEnd, let batch = SealBatch(Bytes(rebasing: window[...lineEnd])) else {
+            return try damaged(window.first == 0 ? "zeros" : "something", nil)
         }
         return try sealedBatch(batch, lineEnd + 1)
     }
@@ -142,7 +141,7 @@ extension AOFReader {
             return try SealScan.hasHole(source, start, behind.offset) ? .torn : .corrupt
         }
         guard let line = seal.line, line.tag == .synced, line.sequence == seal.sequence, line.previous == seals.crc,
-              let lineEnd = window.firstIndex(of: 10) else { return .torn }
+              let lineEnd = window.annotationEnd else { return .torn }
         let end = start + lineEnd + 1 + line.bytes
         if end >= size { return .torn }
         return try zerosAtEnd(end) < size - end ? .corrupt : .torn

@@ -1,4 +1,7 @@
 import Primitives
+#if canImport(Glibc)
+import Glibc
+#endif
 
 // The seal of a log, in bytes. A sealed file begins with an opening line; before each batch stands a seal line; a mark is
 // a seal line of no bytes. All are annotations, which stock servers skip: they begin with `#` and have fewer than 128
@@ -206,7 +209,8 @@ struct SealText {
     private func digitsValue(_ digits: Int) -> UInt64? {
         guard line.count >= position + digits else { return nil }
         var value: UInt64 = 0
-        for byte in line[position..<(position + digits)] {
+        for place in position..<(position + digits) {
+            let byte = line[place]
             guard ASCII.isDigit(byte) || (byte >= 97 && byte <= 102), let digit = ASCII.hexDigitValue(byte) else {
                 return nil
             }
@@ -230,6 +234,15 @@ struct SealText {
     static func hex(_ value: UInt64, _ digits: Int) -> String {
         let text = String(value, radix: 16)
         return String(repeating: "0", count: max(0, digits - text.count)) + text
+    }
+}
+
+extension Bytes {
+    /// Where the first line that may be an annotation ends: its line feed.
+    var annotationEnd: Int? {
+        guard let base = baseAddress,
+              let found = memchr(base, 10, Swift.min(count, AOFLimits.annotationBytes - 1)) else { return nil }
+        return UnsafeRawPointer(found) - base
     }
 }
 

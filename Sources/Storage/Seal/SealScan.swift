@@ -1,4 +1,7 @@
 import Primitives
+#if canImport(Glibc)
+import Glibc
+#endif
 
 /// Looks for whole batches behind a damaged place. A batch proves itself, by the file's identity in its checksum: what
 /// merely looks like one (a log stored as a value) does not.
@@ -52,14 +55,16 @@ package enum SealScan {
             if count == 0 { return }
             let bytes = Bytes(rebasing: window[..<count])
             var next = start + min(count, windowBytes)
-            for index in 0..<min(count, windowBytes) where bytes[index] == UInt8(ascii: "#") {
-                if index == 0 && start == offset { continue }
-                let line = bytes.from(index).prefix(AOFLimits.annotationBytes - 1)
-                guard let end = line.firstIndex(of: 10),
-                      let batch = SealBatch(Bytes(rebasing: line[line.startIndex...end])) else { continue }
-                let place = start + index, length = end - line.startIndex + 1
+            var from = start == offset ? 1 : 0
+            while let index = nextHash(bytes, from, min(count, windowBytes)) {
+                from = index + 1
+                let rest = bytes.from(index)
+                guard let end = rest.annotationEnd else { continue }
+                let line = Bytes(rebasing: rest[...end])
+                guard let batch = SealBatch(line) else { continue }
+                let place = start + index, length = line.count
                 guard batch.bytes <= size - place - length else { continue }
-                let head = batch.headChecksum(Bytes(rebasing: line[line.startIndex...end]), seed: seed)
+                let head = batch.headChecksum(line, seed: seed)
                 guard try checksum(source, place + length, batch.bytes, head) == batch.crc else {
                     trial += 1
                     if trial >= trials { return }
@@ -71,6 +76,12 @@ package enum SealScan {
             }
             start = next
         }
+    }
+
+    private static func nextHash(_ bytes: Bytes, _ start: Int, _ end: Int) -> Int? {
+        guard start < end, let base = bytes.baseAddress,
+              let found = memchr(base + start, Int32(UInt8(ascii: "#")), end - start) else { return nil }
+        return UnsafeRawPointer(found) - base
     }
 
     private static func checksum(_ source: AOFSource, _ offset: Int, _ count: Int,
