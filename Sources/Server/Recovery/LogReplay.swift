@@ -166,7 +166,8 @@ struct LogReplay {
             run.result.last = file.seals.foreignStart == nil ? .unsealed : .none
         }
         // What was cut is measured then.
-        if core.configuration.aofSeal, size > 0, file.seals.mode != .sealed, entry.whole == nil, file.end.kind == .whole, let crc = file.checksum {
+        if core.configuration.aofSeal, size > 0, file.seals.mode != .sealed, entry.whole == nil, file.end.kind == .whole,
+           let crc = file.checksum {
             run.result.manifest.tie(entry.name, .init(bytes: size, crc: crc))
         }
     }
@@ -203,10 +204,11 @@ struct LogReplay {
         run.result.last = .none
         if file.seals.mode != .sealed { try tie(entry) }
         run.result.dropped = run.result.manifest.dropIncrements(behind: entry)
-        var text = "DAMAGED: \(path) at byte \(end.offset): \(end.reason). All before it was loaded; the \(bytes) bytes "
-            + "from byte \(end.keep) on are kept in \(kept)"
+        var text = "DAMAGED: \(path) at byte \(end.offset): \(end.reason). All before it was loaded; the \(bytes) "
+            + "bytes from byte \(end.keep) on are kept in \(kept)"
         if !run.result.dropped.isEmpty {
-            text += "; the files behind it are put aside, too: \(run.result.dropped.map(\.name).joined(separator: ", "))"
+            let names = run.result.dropped.map(\.name).joined(separator: ", ")
+            text += "; the files behind it are put aside, too: \(names)"
         }
         core.log.write(.warning, text + " (aof-on-corruption quarantine)")
     }

@@ -215,7 +215,8 @@ enum Recovery {
                                  _ dropped: [AOFManifest.Entry]) throws(StorageError) {
         if dropped.isEmpty { return }
         for entry in dropped {
-            let kept = try AOFCut.setAside(directory.path(entry), in: directory.fileSystem, now: .now(), mark: "damaged")
+            let kept = try AOFCut.setAside(directory.path(entry), in: directory.fileSystem, now: .now(),
+                                           mark: "damaged")
             core.log.write(.warning, "\(entry.name) is put aside as \(kept)")
         }
         try directory.fileSystem.syncDirectory(directory.path)

@@ -248,7 +248,8 @@ package struct AOFManifest: Equatable, Sendable {
     package var isTied: Bool { (loadOrder + history).contains(where: \.isTied) }
 
     /// - Parameter verifies: false: a wrong checksum is passed over, to see what can be made of the rest.
-    package static func parse(_ text: Bytes, filename: String, verifies: Bool = true) throws(ParseError) -> AOFManifest {
+    package static func parse(_ text: Bytes, filename: String,
+                              verifies: Bool = true) throws(ParseError) -> AOFManifest {
         var manifest = AOFManifest(filename: filename)
         if text.count == 0 { throw ParseError(line: 0, text: "", reason: "Found an empty AOF manifest") }
         var start = 0, line = 0

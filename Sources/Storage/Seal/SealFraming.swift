@@ -32,7 +32,7 @@ package final class SealFraming: BatchFraming, @unchecked Sendable {
     private var framed = SealPosition()
     private var stampText = OwnedBytes(capacity: 32)
 
-    /// A new, empty file with the number `file`, behind another that ends at `previous`; 0 bytes: nothing before counts.
+    /// A new, empty file with the number `file`, behind another that ends at `previous`; 0 bytes: none counts.
     package init(id: UInt64, file: Int, behind previous: SealPosition, timestamps: Bool) {
         self.id = id
         self.file = file
