@@ -166,8 +166,8 @@ struct LogReplay {
             run.result.last = file.seals.foreignStart == nil ? .unsealed : .none
         }
         // What was cut is measured then.
-        if core.configuration.aofSeal, size > 0, file.seals.mode != .sealed, entry.whole == nil, file.end.kind == .whole,
-           let crc = file.checksum {
+        if core.configuration.aofSeal, size > 0, file.seals.mode != .sealed, entry.whole == nil,
+           file.end.kind == .whole, let crc = file.checksum {
             run.result.manifest.tie(entry.name, .init(bytes: size, crc: crc))
         }
     }

@@ -4,8 +4,8 @@ import Glibc
 #endif
 
 // The seal of a log, in bytes. A sealed file begins with an opening line; before each batch stands a seal line; a mark
-// is a seal line of no bytes. All are annotations, which stock servers skip: they begin with `#` and have fewer than 128
-// bytes.
+// is a seal line of no bytes. All are annotations, which stock servers skip: they begin with `#` and have fewer than
+// 128 bytes.
 //
 //     #O:1 b7c1d0fa2e559301 2 18 1795639920123 93 5d2c11f0 0e8f3b7a\r\n
 //        |  |                | |  |            |  |        CRC-32C of the line up to here
