@@ -36,7 +36,10 @@ package struct GeoShape {
     package enum Kind {
         case circle(radius: Double)
         case box(width: Double, height: Double)
+        /// At least three vertices, in degrees; it must not cross the 180th meridian.
+        case polygon([GeoPosition])
     }
+    /// What distances are measured from.
     package var centre: GeoPosition
     /// Lengths in the unit of the request.
     package var kind: Kind
@@ -60,18 +63,75 @@ package struct GeoShape {
             let beside = GeoPosition(longitude: centre.longitude, latitude: place.latitude)
             if Earth.distance(place, beside) > width * unit / 2 { return nil }
             return Earth.distance(centre, place)
+        case .polygon(let vertices):
+            return Self.contains(vertices, place) ? Earth.distance(centre, place) : nil
         }
+    }
+
+    /// The middle of a polygon's vertices: the direction of the sum of their vectors.
+    package static func centre(of vertices: [GeoPosition]) -> GeoPosition {
+        var x = 0.0, y = 0.0, z = 0.0
+        for vertex in vertices {
+            let longitude = Earth.radians(vertex.longitude), latitude = Earth.radians(vertex.latitude)
+            x += cos(latitude) * cos(longitude)
+            y += cos(latitude) * sin(longitude)
+            z += sin(latitude)
+        }
+        return GeoPosition(longitude: Earth.degrees(atan2(y, x)),
+                           latitude: Earth.degrees(atan2(z, (x * x + y * y).squareRoot())))
+    }
+
+    /// Whether a ray from the place crosses an odd number of edges. Degrees are taken as if the map were flat.
+    private static func contains(_ vertices: [GeoPosition], _ place: GeoPosition) -> Bool {
+        var isInside = false
+        var last = vertices[vertices.count - 1]
+        for vertex in vertices {
+            if (vertex.latitude > place.latitude) != (last.latitude > place.latitude) {
+                let part = (place.latitude - vertex.latitude) / (last.latitude - vertex.latitude)
+                if place.longitude < (last.longitude - vertex.longitude) * part + vertex.longitude { isInside.toggle() }
+            }
+            last = vertex
+        }
+        return isInside
     }
 
     // MARK: What must be looked at
 
-    /// Metres from the centre to the farthest point.
+    /// The degrees between a polygon's extreme vertices.
+    private static func bounds(of vertices: [GeoPosition]) -> GeohashCell.Bounds {
+        var box = GeohashCell.Bounds(west: vertices[0].longitude, east: vertices[0].longitude,
+                                     south: vertices[0].latitude, north: vertices[0].latitude)
+        for vertex in vertices {
+            box.west = min(box.west, vertex.longitude)
+            box.east = max(box.east, vertex.longitude)
+            box.south = min(box.south, vertex.latitude)
+            box.north = max(box.north, vertex.latitude)
+        }
+        return box
+    }
+
+    /// The middle of the area to look at.
+    private var middle: GeoPosition {
+        guard case .polygon(let vertices) = kind else { return centre }
+        let box = Self.bounds(of: vertices)
+        return GeoPosition(longitude: (box.west + box.east) / 2, latitude: (box.south + box.north) / 2)
+    }
+
+    /// Metres from the middle to the farthest point.
     private var reach: Double {
         switch kind {
         case .circle(let radius): radius * unit
         case .box(let width, let height):
             ((width / 2) * (width / 2) + (height / 2) * (height / 2)).squareRoot() * unit
+        case .polygon(let vertices):
+            Self.reach(vertices, from: middle)
         }
+    }
+
+    private static func reach(_ vertices: [GeoPosition], from middle: GeoPosition) -> Double {
+        var farthest = 0.0
+        for vertex in vertices { farthest = max(farthest, Earth.distance(middle, vertex)) }
+        return farthest
     }
 
     /// A box of degrees around the shape. East and west are taken where the meridians are closest.
@@ -80,6 +140,7 @@ package struct GeoShape {
         switch kind {
         case .circle(let radius): (width, height) = (unit * radius, unit * radius)
         case .box(let across, let along): (width, height) = (unit * (across / 2), unit * (along / 2))
+        case .polygon(let vertices): return Self.bounds(of: vertices)
         }
         let latitude = Earth.degrees(height / Earth.radius)
         let outer = centre.latitude < 0 ? centre.latitude - latitude : centre.latitude + latitude
@@ -106,12 +167,12 @@ package struct GeoShape {
     /// Visits the cells that cover the shape, none twice: the centre's, north, south, east, west, north-east,
     /// north-west, south-east, south-west. `visit` answers false to stop.
     package func forEachCell(_ visit: (GeohashCell) -> Bool) {
-        let box = bounds
-        var steps = Self.steps(covering: reach, at: centre.latitude)
-        var cell = GeohashCell(centre, steps: steps)
+        let box = bounds, middle = middle
+        var steps = Self.steps(covering: reach, at: middle.latitude)
+        var cell = GeohashCell(middle, steps: steps)
         if steps > 1 && !Self.neighboursCover(box, cell) {
             steps -= 1
-            cell = GeohashCell(centre, steps: steps)
+            cell = GeohashCell(middle, steps: steps)
         }
         let own = cell.bounds
         let skips = steps >= 2

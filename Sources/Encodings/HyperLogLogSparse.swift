@@ -80,11 +80,26 @@ extension HyperLogLog {
     /// More bytes than this a change never adds; there must be room for them behind the string.
     package static let sparseGrowth = 3
 
+    /// Where to look for a register that is not before the last one: two runs that end before it. Good as long as
+    /// nothing else changes the string.
+    package struct SparsePlaces {
+        fileprivate var newer: SparsePlace?
+        fileprivate var older: SparsePlace?
+        package init() {}
+    }
+
+    /// A run's offset and its first register.
+    fileprivate struct SparsePlace {
+        let offset: Int
+        let first: Int
+    }
+
     /// Makes a register `value` if it is less, in a sparse one of `count` bytes. `limit`: the longest it may become.
+    /// - Parameter places: kept from one register to the next, raising many in their order takes one walk in all.
     package static func raiseSparse(_ register: Int, to value: UInt8, in base: UnsafeMutableRawPointer, count: Int,
-                                    limit: Int) -> SparseChange {
+                                    limit: Int, _ places: inout SparsePlaces) -> SparseChange {
         if value > SparseRun.greatestValue { return .mustBeDense }
-        guard let hit = find(register, in: Bytes(start: base, count: count)) else { return .damaged }
+        guard let hit = find(register, in: Bytes(start: base, count: count), &places) else { return .damaged }
         let run = hit.run, place = base + hit.offset
         if run.value >= value { return .unchanged }
         var count = count
@@ -122,16 +137,34 @@ extension HyperLogLog {
         let previous: Int?
     }
 
-    private static func find(_ register: Int, in bytes: Bytes) -> Hit? {
-        var offset = headerBytes, first = 0
-        var previous: Int?
-        while let (run, byteCount) = SparseRun.read(bytes, offset) {
-            if register < first + run.registers {
-                return Hit(run: run, byteCount: byteCount, offset: offset, first: first, previous: previous)
+    private static func find(_ register: Int, in bytes: Bytes, _ places: inout SparsePlaces) -> Hit? {
+        if let start = places.newer, start.first <= register,
+           let hit = find(register, in: bytes, from: start, &places) { return hit }
+        if let start = places.older, start.first <= register {
+            places.older = nil
+            if let hit = find(register, in: bytes, from: start, &places) { return hit }
+        }
+        places = SparsePlaces()
+        return find(register, in: bytes, from: SparsePlace(offset: headerBytes, first: 0), &places)
+    }
+
+    /// nil also if the run is the one at `start`, and the one before is therefore not known. Notes the two runs
+    /// before the hit.
+    private static func find(_ register: Int, in bytes: Bytes, from start: SparsePlace, _ places: inout SparsePlaces)
+        -> Hit? {
+        var place = start
+        var previous: SparsePlace?, beforePrevious: SparsePlace?
+        while let (run, byteCount) = SparseRun.read(bytes, place.offset) {
+            if register < place.first + run.registers {
+                if previous == nil && start.offset != headerBytes { return nil }
+                places.newer = previous
+                places.older = beforePrevious ?? places.older
+                return Hit(run: run, byteCount: byteCount, offset: place.offset, first: place.first,
+                           previous: previous?.offset)
             }
-            previous = offset
-            offset += byteCount
-            first += run.registers
+            beforePrevious = previous
+            previous = place
+            place = SparsePlace(offset: place.offset + byteCount, first: place.first + run.registers)
         }
         return nil
     }

@@ -49,8 +49,15 @@ import Testing
 
     /// The string after a change; nil: it can't be sparse any more.
     private static func raised(_ bytes: [UInt8], _ register: Int, _ value: UInt8, limit: Int) -> [UInt8]? {
+        var places = HyperLogLog.SparsePlaces()
+        return raised(bytes, register, value, limit: limit, &places)
+    }
+
+    private static func raised(_ bytes: [UInt8], _ register: Int, _ value: UInt8, limit: Int,
+                               _ places: inout HyperLogLog.SparsePlaces) -> [UInt8]? {
         let room = Room(bytes)
-        let change = HyperLogLog.raiseSparse(register, to: value, in: room.base, count: room.count, limit: limit)
+        let change = HyperLogLog.raiseSparse(register, to: value, in: room.base, count: room.count, limit: limit,
+                                             &places)
         let isIntact = room.isIntact
         #expect(isIntact)
         switch change {
@@ -63,6 +70,31 @@ import Testing
             let after = room.bytes(room.count)
             #expect(after == bytes)
             return nil
+        }
+    }
+
+    /// PFMERGE into a sparse one looked for each register from the first run on.
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func registersRaisedInTheirOrderAreFoundFromTheLastOne(seed: UInt64) throws {
+        var random = RandomSource(seed: seed)
+        for _ in 0..<40 {
+            var start = Self.empty()
+            let spread = 1 + random.next(below: 60)
+            for _ in 0..<random.next(below: 200) {
+                let register = random.next(below: HyperLogLog.registerCount) % (spread * 20)
+                start = try #require(Self.raised(start, register, UInt8(1 + random.next(below: 3)), limit: 9000))
+            }
+            var alone = start, together = start
+            var places = HyperLogLog.SparsePlaces()
+            var register = random.next(below: spread)
+            while register < min(HyperLogLog.registerCount, spread * 40) {
+                let value = UInt8(1 + random.next(below: 4))
+                alone = try #require(Self.raised(alone, register, value, limit: 9000))
+                together = try #require(Self.raised(together, register, value, limit: 9000, &places))
+                #expect(alone == together, "seed \(seed), register \(register)")
+                if alone != together { return }
+                register += 1 + random.next(below: spread)
+            }
         }
     }
 

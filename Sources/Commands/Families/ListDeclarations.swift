@@ -1,5 +1,7 @@
 extension ListCommands {
-    package static let all: [Command] = [
+    package static let all: [Command] = basic + moveMany
+
+    private static let basic: [Command] = [
         Command("blmove", arity: 6, [.write, .denyoom, .blocking], [.write, .list, .slow, .blocking],
                 keys: "idx:1>rng:0/1/0{RW,access,delete}; idx:2>rng:0/1/0{RW,insert}", group: .list, since: "6.2.0",
                 complexity: "O(1)", summary: "Moves an element from one list to another, or waits for one.",

@@ -104,7 +104,7 @@ extension ListCommands {
         return (keys, end, count)
     }
 
-    private static func parseEnd(_ call: Call, _ index: Int) throws(CommandError) -> End {
+    static func parseEnd(_ call: Call, _ index: Int) throws(CommandError) -> End {
         if call.isWord(index, "LEFT") { return .head }
         if call.isWord(index, "RIGHT") { return .tail }
         throw .syntax

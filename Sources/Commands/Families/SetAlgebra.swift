@@ -8,7 +8,7 @@ extension SetCommands {
     private enum Operation { case union, difference }
 
     /// The sets of the arguments in `range`; nil for keys that do not exist.
-    private static func sets(_ keyspace: inout Keyspace, _ call: Call, _ range: Range<Int>)
+    static func sets(_ keyspace: inout Keyspace, _ call: Call, _ range: Range<Int>)
         throws(CommandError) -> [SetValue?] {
         var sets: [SetValue?] = []
         for index in range { sets.append(try set(&keyspace, call, index, .read)) }
@@ -41,21 +41,8 @@ extension SetCommands {
     }
 
     static func sintercard(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        guard let number = Decimal.parseInt64(call[1]), number > 0 else {
-            throw .text("ERR numkeys should be greater than 0")
-        }
-        if number > call.count - 2 { throw .text("ERR Number of keys can't be greater than number of args") }
-        let end = 2 + Int(number)
-        var limit = 0, index = end
-        while index < call.count {
-            guard call.isWord(index, "LIMIT"), index + 1 < call.count else { throw .syntax }
-            guard let value = Decimal.parseInt64(call[index + 1]), value >= 0 else {
-                throw .text("ERR LIMIT can't be negative")
-            }
-            limit = Int(value)
-            index += 2
-        }
-        let sets = try sets(&keyspace, call, 2..<end)
+        let arguments = try CardinalityArguments(call), limit = arguments.limit
+        let sets = try sets(&keyspace, call, arguments.keys)
         var count = 0
         intersect(sets) { _ in
             count += 1

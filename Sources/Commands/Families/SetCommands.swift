@@ -5,7 +5,9 @@ import RESP
 // Sets: one set at a time. Algebra over several is in SetAlgebra.swift.
 
 package enum SetCommands {
-    package static let all: [Command] = [
+    package static let all: [Command] = basic + cardinalities
+
+    private static let basic: [Command] = [
         Command("sadd", arity: -3, [.write, .denyoom, .fast], [.write, .set, .fast], keys: "idx:1>rng:0/1/0{RW,insert}",
                 group: .set, since: "1.0.0", complexity: "O(1);O(N)",
                 summary: "Adds members to a set, which is created if needed.", arguments: "key:key#0 member:string*",

@@ -7,7 +7,8 @@ import RESP
 
 extension SortedSetCommands {
     private enum Operation { case union, intersection, difference }
-    private enum Aggregate { case sum, minimum, maximum }
+    /// `count`: as if every score were 1, added up.
+    private enum Aggregate { case sum, minimum, maximum, count }
 
     private enum Operand {
         case none, set(SetValue), sortedSet(SortedSetValue)
@@ -62,16 +63,13 @@ extension SortedSetCommands {
     /// Parses `numkeys key … [WEIGHTS w …] [AGGREGATE …] [WITHSCORES] [LIMIT n]` from `first` on.
     private static func parse(_ keyspace: inout Keyspace, _ call: Call, _ first: Int, _ operation: Operation,
                               stores: Bool, countsOnly: Bool = false) throws(CommandError) -> Plan {
-        let number = try call.integer(first, in: Int64(Int32.min)...Int64(Int32.max))
-        if number < 1 {
-            throw .message("ERR at least 1 input key is needed for '\(call.command.pointee.name)' command")
-        }
-        if number > call.count - first - 1 { throw .syntax }
+        _ = try call.integer(first, in: Int64(Int32.min)...Int64(Int32.max))
+        let noKeys = CommandError.message("ERR at least 1 input key is needed for '\(call.command.pointee.name)' command")
+        let keys = try call.numberedKeys(first, tooFew: noKeys, tooMany: .syntax)
         var plan = Plan()
-        let end = first + 1 + Int(number)
-        for index in (first + 1)..<end { plan.operands.append(try operand(&keyspace, call, index)) }
+        for index in keys { plan.operands.append(try operand(&keyspace, call, index)) }
         plan.weights = Array(repeating: 1, count: plan.operands.count)
-        var index = end
+        var index = keys.upperBound
         while index < call.count {
             let left = call.count - index - 1
             if !countsOnly, operation != .difference, left >= plan.weights.count, call.isWord(index, "WEIGHTS") {
@@ -83,9 +81,7 @@ extension SortedSetCommands {
                 }
                 index += 1 + plan.weights.count
             } else if !countsOnly, operation != .difference, left >= 1, call.isWord(index, "AGGREGATE") {
-                if call.isWord(index + 1, "SUM") { plan.aggregate = .sum
-                } else if call.isWord(index + 1, "MIN") { plan.aggregate = .minimum
-                } else if call.isWord(index + 1, "MAX") { plan.aggregate = .maximum } else { throw .syntax }
+                plan.aggregate = try aggregate(call, index + 1)
                 index += 2
             } else if !countsOnly, !stores, call.isWord(index, "WITHSCORES") {
                 plan.withScores = true
@@ -103,14 +99,24 @@ extension SortedSetCommands {
         return plan
     }
 
-    private static func weighted(_ score: Double, _ weight: Double) -> Double {
-        let product = score * weight
+    private static func aggregate(_ call: Call, _ index: Int) throws(CommandError) -> Aggregate {
+        if call.isWord(index, "SUM") { return .sum }
+        if call.isWord(index, "MIN") { return .minimum }
+        if call.isWord(index, "MAX") { return .maximum }
+        if call.isWord(index, "COUNT") { return .count }
+        throw .syntax
+    }
+
+    /// What a score of the operand at `place` counts.
+    private static func weighted(_ score: Double, _ place: Int, _ plan: Plan) -> Double {
+        if plan.aggregate == .count { return plan.weights[place] }
+        let product = score * plan.weights[place]
         return product.isNaN ? 0 : product
     }
 
     private static func aggregate(_ a: Double, _ b: Double, _ how: Aggregate) -> Double {
         switch how {
-        case .sum:
+        case .sum, .count:
             // inf + −inf counts as 0.
             let sum = a + b
             return sum.isNaN ? 0 : sum
@@ -132,10 +138,10 @@ extension SortedSetCommands {
     private static func intersect(_ plan: Plan, _ visit: (Bytes, Double) -> Bool) {
         let order = smallestFirst(plan)
         plan.operands[order[0]].forEach { member, score in
-            var total = weighted(score, plan.weights[order[0]])
+            var total = weighted(score, order[0], plan)
             for place in order.dropFirst() {
                 guard let other = plan.operands[place].score(of: member) else { return true }
-                total = aggregate(total, weighted(other, plan.weights[place]), plan.aggregate)
+                total = aggregate(total, weighted(other, place, plan), plan.aggregate)
             }
             return visit(member, total)
         }
@@ -150,7 +156,7 @@ extension SortedSetCommands {
         case .union:
             for place in smallestFirst(plan) {
                 plan.operands[place].forEach { member, score in
-                    let score = weighted(score, plan.weights[place])
+                    let score = weighted(score, place, plan)
                     if let node = set.find(member) {
                         set.update(node, score: aggregate(node.score, score, plan.aggregate))
                     } else {
@@ -193,7 +199,7 @@ extension SortedSetCommands {
         let plan = try parse(&keyspace, call, 2, operation, stores: true)
         var result = compute(plan, operation, keyspace)
         result.convertToListpackIfFitting(keyspace)
-        storeResult(&keyspace, &call, result, event)
+        storeResult(&keyspace, &call, result, event, isRecorded: plan.aggregate == .count)
     }
 
     static func zunion(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {

@@ -147,11 +147,16 @@ extension Call {
 
     /// `numkeys key …` at `first`: the keys' range, and the index behind them, where another argument must stand.
     package func numberedKeys(_ first: Int) throws(CommandError) -> (Range<Int>, Int) {
-        guard let number = Decimal.parseInt64(self[first]), number > 0 else {
-            throw .text("ERR numkeys should be greater than 0")
-        }
-        let (end, overflow) = Int64(first + 1).addingReportingOverflow(number)
-        if overflow || end >= Int64(count) { throw .syntax }
-        return ((first + 1)..<Int(end), Int(end))
+        let keys = try numberedKeys(first, tooMany: .syntax)
+        if keys.upperBound == count { throw .syntax }
+        return (keys, keys.upperBound)
+    }
+
+    /// `numkeys key …` at argument `first`: the range of the keys.
+    package func numberedKeys(_ first: Int, tooFew: CommandError = .text("ERR numkeys should be greater than 0"),
+                              tooMany: CommandError) throws(CommandError) -> Range<Int> {
+        guard let number = Decimal.parseInt64(self[first]), number > 0 else { throw tooFew }
+        if number > Int64(count - first - 1) { throw tooMany }
+        return (first + 1)..<(first + 1 + Int(number))
     }
 }

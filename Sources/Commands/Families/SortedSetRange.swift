@@ -288,16 +288,35 @@ extension SortedSetCommands {
         storeResult(&keyspace, &call, result, "zrangestore")
     }
 
+    /// Records a result instead of the command: for what servers of 7.4 can't replay.
+    private static func recordResult(_ result: SortedSetValue, at target: Int, _ call: Call) {
+        call.recordDelete(call[target], lazily: false)
+        call.record(argumentCount: 2 + result.count * 2)
+        call.recordArgument("ZADD")
+        call.recordArgument(call[target])
+        withUnsafeTemporaryAllocation(byteCount: 24 + DoubleText.maximumLength, alignment: 8) { buffer in
+            let scratch = buffer.baseAddress.unsafelyUnwrapped, number = scratch + 24
+            result.forEach { member, score in
+                call.recordArgument(Bytes(start: number, count: DoubleText.write(score, to: number)))
+                call.recordArgument(member.text(scratch))
+                return true
+            }
+        }
+    }
+
     /// Puts a result at the destination (argument `target`), or removes what is there when it is empty.
+    /// - Parameter isRecorded: the log gets the result, not the command.
     static func storeResult(_ keyspace: inout Keyspace, _ call: inout Call, _ result: SortedSetValue,
-                            _ event: StaticString, at target: Int = 1, changes: Int = 1) {
+                            _ event: StaticString, at target: Int = 1, changes: Int = 1, isRecorded: Bool = false) {
         let count = result.count
         if count > 0 {
+            if isRecorded { recordResult(result, at: target, call) }
             keyspace.set(call[target], to: result.makeValue(), in: call.database)
             call.modified(call[target], .sortedSet, event, changes: changes)
         } else {
             result.destroy()
             if keyspace.delete(call[target], in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
+                if isRecorded { call.recordDelete(call[target], lazily: false) }
                 call.modified(call[target], .generic, "del")
             }
         }

@@ -4,23 +4,47 @@ import Primitives
 // BITOP. Shorter strings are as if filled up with zeros. The result is made in pieces that stay in the cache while all
 // sources are folded into them.
 
-private enum BitOperation { case and, or, xor, not }
+private enum BitOperation: CaseIterable {
+    case and, or, xor, not
+    /// Of X and the others: X without them, them without X, X with any of them; what exactly one of all has.
+    case diff, diff1, andor, one
+
+    var word: StaticString {
+        switch self {
+        case .and: "AND"
+        case .or: "OR"
+        case .xor: "XOR"
+        case .not: "NOT"
+        case .diff: "DIFF"
+        case .diff1: "DIFF1"
+        case .andor: "ANDOR"
+        case .one: "ONE"
+        }
+    }
+
+    /// The first source stands apart; the others are joined first.
+    var setsFirstApart: Bool {
+        switch self {
+        case .diff, .diff1, .andor: true
+        case .and, .or, .xor, .not, .one: false
+        }
+    }
+    /// Servers of 7.4 know it.
+    var isOld: Bool {
+        switch self {
+        case .and, .or, .xor, .not: true
+        case .diff, .diff1, .andor, .one: false
+        }
+    }
+}
 
 extension BitmapCommands {
     private static let pieceBytes = 8192
 
     static func bitop(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let operation: BitOperation
-        if call.isWord(1, "AND") {
-            operation = .and
-        } else if call.isWord(1, "OR") {
-            operation = .or
-        } else if call.isWord(1, "XOR") {
-            operation = .xor
-        } else if call.isWord(1, "NOT") {
-            operation = .not
-        } else {
-            throw .syntax
+        guard let operation = BitOperation.allCases.first(where: { call.isWord(1, $0.word) }) else { throw .syntax }
+        if operation.setsFirstApart && call.count < 5 {
+            throw .message("ERR BITOP \(operation.word) must be called with at least two source keys.")
         }
         if operation == .not && call.count != 4 {
             throw .text("ERR BITOP NOT must be called with a single source key.")
@@ -31,11 +55,13 @@ extension BitmapCommands {
         }
         if longest == 0 {
             if keyspace.delete(call[2], in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
+                if !operation.isOld { call.recordDelete(call[2], lazily: false) }
                 call.modified(call[2], .generic, "del")
             }
         } else {
             let block = StringBlock.create(uninitialized: longest)
             combine(&keyspace, call, operation, into: block)
+            if !operation.isOld { call.recordSet(call[2], block.bytes, .none) }
             keyspace.set(call[2], to: Value(.string, .raw, block.base), in: call.database)
             call.modified(call[2], .string, "set")
         }
@@ -57,10 +83,47 @@ extension BitmapCommands {
         var offset = 0
         while offset < result.count {
             let piece = result.start + offset, count = min(pieceBytes, result.count - offset)
-            fill(piece, count, from: sources[0], offset)
-            if operation == .not { invert(piece, count) }
-            for index in 1..<max(sourceCount, 1) { fold(sources[index], offset, operation, into: piece, count) }
+            let all = UnsafeBufferPointer(start: sources, count: sourceCount)
+            if operation.setsFirstApart {
+                foldApart(all, offset, operation, into: piece, count)
+            } else if operation == .one {
+                foldOne(all, offset, into: piece, count)
+            } else {
+                fill(piece, count, from: sources[0], offset)
+                if operation == .not { invert(piece, count) }
+                for index in 1..<max(sourceCount, 1) { fold(sources[index], offset, operation, into: piece, count) }
+            }
             offset += count
+        }
+    }
+
+    /// All but the first source are joined, then meet the first.
+    private static func foldApart(_ sources: UnsafeBufferPointer<Bytes>, _ offset: Int, _ operation: BitOperation,
+                                  into piece: UnsafeMutableRawPointer, _ count: Int) {
+        fill(piece, count, from: sources[1], offset)
+        for source in sources.dropFirst(2) { fold(source, offset, .or, into: piece, count) }
+        fold(sources[0], offset, operation, into: piece, count)
+    }
+
+    /// Keeps apart what any source has and what more than one has.
+    private static func foldOne(_ sources: UnsafeBufferPointer<Bytes>, _ offset: Int,
+                                into piece: UnsafeMutableRawPointer, _ count: Int) {
+        withUnsafeTemporaryAllocation(byteCount: pieceBytes, alignment: 8) { buffer in
+            let several = buffer.baseAddress.unsafelyUnwrapped
+            several.initializeMemory(as: UInt8.self, repeating: 0, count: count)
+            fill(piece, count, from: sources[0], offset)
+            for source in sources.dropFirst() {
+                let common = max(min(source.count - offset, count), 0)
+                guard common > 0, let start = source.baseAddress.map({ $0 + offset }) else { continue }
+                for place in 0..<common {
+                    let any = piece.load(fromByteOffset: place, as: UInt8.self)
+                    let more = start.load(fromByteOffset: place, as: UInt8.self)
+                    let twice = several.load(fromByteOffset: place, as: UInt8.self) | any & more
+                    several.storeBytes(of: twice, toByteOffset: place, as: UInt8.self)
+                    piece.storeBytes(of: any | more, toByteOffset: place, as: UInt8.self)
+                }
+            }
+            combine(piece, several, count, { $0 & ~$1 }, { $0 & ~$1 })
         }
     }
 
@@ -77,15 +140,17 @@ extension BitmapCommands {
     private static func fold(_ source: Bytes, _ offset: Int, _ operation: BitOperation,
                              into piece: UnsafeMutableRawPointer, _ count: Int) {
         let common = max(min(source.count - offset, count), 0)
-        if operation == .and {
+        if operation == .and || operation == .diff || operation == .andor {
             (piece + common).initializeMemory(as: UInt8.self, repeating: 0, count: count - common)
         }
         guard common > 0, let start = source.baseAddress else { return }
         switch operation {
-        case .and: combine(piece, start + offset, common, { $0 & $1 }, { $0 & $1 })
+        case .and, .andor: combine(piece, start + offset, common, { $0 & $1 }, { $0 & $1 })
+        case .diff: combine(piece, start + offset, common, { ~$0 & $1 }, { ~$0 & $1 })
+        case .diff1: combine(piece, start + offset, common, { $0 & ~$1 }, { $0 & ~$1 })
         case .or: combine(piece, start + offset, common, { $0 | $1 }, { $0 | $1 })
         case .xor: combine(piece, start + offset, common, { $0 ^ $1 }, { $0 ^ $1 })
-        case .not: break
+        case .not, .one: break
         }
     }
 

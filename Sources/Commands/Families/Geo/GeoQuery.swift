@@ -111,23 +111,29 @@ struct GeoQuery {
             hasPlace = true
             return 3
         }
-        if call.isWord(index, "BYRADIUS") && left >= 2 && !isBox {
+        if call.isWord(index, "BYRADIUS") && left >= 2 && shape != .box && shape != .polygon {
             try parseCircle(call, index + 1)
             return 3
         }
-        if call.isWord(index, "BYBOX") && left >= 3 && (kind == nil || isBox) {
+        if call.isWord(index, "BYBOX") && left >= 3 && (shape == nil || shape == .box) {
             try parseBox(call, index + 1)
             return 4
+        }
+        if call.isWord(index, "BYPOLYGON") && left >= 1 && shape == nil {
+            return try parsePolygon(call, index + 1, left - 1) + 2
         }
         guard call.isWord(index, "STOREDIST"), case .searchStore = form else { return nil }
         storesDistance = true
         return 1
     }
 
-    private var isBox: Bool {
+    private enum Shape { case circle, box, polygon }
+    private var shape: Shape? {
         switch kind {
-        case .box: true
-        case .circle, nil: false
+        case nil: nil
+        case .circle: .circle
+        case .box: .box
+        case .polygon: .polygon
         }
     }
 
@@ -146,6 +152,18 @@ struct GeoQuery {
         kind = .box(width: width, height: height)
     }
 
+    /// `num-vertices longitude latitude …`: how many arguments the vertices took. Distances are in metres.
+    private mutating func parsePolygon(_ call: Call, _ index: Int, _ left: Int) throws(CommandError) -> Int {
+        let number = try call.integer(index)
+        if number < 3 { throw .text("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices") }
+        if number > left / 2 { throw .syntax }
+        var vertices: [GeoPosition] = []
+        for vertex in 0..<Int(number) { vertices.append(try GeoCommands.position(call, index + 1 + vertex * 2)) }
+        kind = .polygon(vertices)
+        centre = GeoShape.centre(of: vertices)
+        return Int(number) * 2
+    }
+
     private static func centre(_ member: Bytes, _ set: SortedSetValue) throws(CommandError) -> GeoPosition {
         guard let score = set.score(of: member) else { throw noMember }
         return GeohashCell(score: score).centre
@@ -159,7 +177,8 @@ struct GeoQuery {
             throw .message("ERR \(who) is not compatible with WITHDIST, WITHHASH and WITHCOORD options")
         }
         let name = String(decoding: call[0], as: UTF8.self)
-        if isSearch && !hasMember && !hasPlace {
+        if shape == .polygon && (hasMember || hasPlace) { throw .syntax }
+        if isSearch && !hasMember && !hasPlace && shape != .polygon {
             throw .message("ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for \(name)")
         }
         if isSearch && kind == nil {

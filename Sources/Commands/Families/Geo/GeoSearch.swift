@@ -157,6 +157,9 @@ extension GeoCommands {
         case .searchStore: event = "geosearchstore"
         case .search, .radius, .radiusReadOnly, .radiusByMember, .radiusByMemberReadOnly: event = "georadiusstore"
         }
-        SortedSetCommands.storeResult(&keyspace, &call, result, event, at: target, changes: wanted)
+        var isRecorded = false
+        if case .polygon = query.kind { isRecorded = true }
+        SortedSetCommands.storeResult(&keyspace, &call, result, event, at: target, changes: wanted,
+                                      isRecorded: isRecorded)
     }
 }

@@ -145,10 +145,17 @@ struct WritableHyperLogLog {
     }
 
     mutating func raise(_ register: Int, to value: UInt8) throws(CommandError) -> Bool {
+        var places = HyperLogLog.SparsePlaces()
+        return try raise(register, to: value, &places)
+    }
+
+    private mutating func raise(_ register: Int, to value: UInt8, _ places: inout HyperLogLog.SparsePlaces)
+        throws(CommandError) -> Bool {
         if isDense { return HyperLogLog.raiseDense(register, to: value, in: block.start) }
         let count = block.count
         block = block.resized(to: count + HyperLogLog.sparseGrowth)
-        let change = HyperLogLog.raiseSparse(register, to: value, in: block.start, count: count, limit: limit)
+        let change = HyperLogLog.raiseSparse(register, to: value, in: block.start, count: count, limit: limit,
+                                             &places)
         if case .changed(let byteCount) = change {
             block = block.resized(to: byteCount)
             return true
@@ -166,8 +173,9 @@ struct WritableHyperLogLog {
     /// Raises all registers to `registers`, a byte each.
     mutating func raise(to registers: UnsafePointer<UInt8>, isDense: Bool) throws(CommandError) {
         if isDense { try makeDense() }
+        var places = HyperLogLog.SparsePlaces()
         for index in 0..<HyperLogLog.registerCount where registers[index] > 0 {
-            _ = try raise(index, to: registers[index])
+            _ = try raise(index, to: registers[index], &places)
         }
         invalidateCardinality()
     }
