@@ -64,7 +64,8 @@ extension SortedSetCommands {
     private static func parse(_ keyspace: inout Keyspace, _ call: Call, _ first: Int, _ operation: Operation,
                               stores: Bool, countsOnly: Bool = false) throws(CommandError) -> Plan {
         _ = try call.integer(first, in: Int64(Int32.min)...Int64(Int32.max))
-        let noKeys = CommandError.message("ERR at least 1 input key is needed for '\(call.command.pointee.name)' command")
+        let name = call.command.pointee.name
+        let noKeys = CommandError.message("ERR at least 1 input key is needed for '\(name)' command")
         let keys = try call.numberedKeys(first, tooFew: noKeys, tooMany: .syntax)
         var plan = Plan()
         for index in keys { plan.operands.append(try operand(&keyspace, call, index)) }
