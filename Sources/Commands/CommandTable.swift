@@ -21,6 +21,8 @@ package final class CommandTable: Sendable {
     package nonisolated(unsafe) let commands: UnsafePointer<Command>
     /// What the rows run, by id.
     package nonisolated(unsafe) let bodies: UnsafePointer<Unmanaged<HandlerBody>>
+    /// Whether a row has subcommands, by id.
+    package nonisolated(unsafe) let isContainer: UnsafePointer<Bool>
     package let count: Int
     /// Hash table of the names, open addressing; id −1: free.
     private nonisolated(unsafe) let slots: UnsafePointer<Slot>
@@ -44,6 +46,9 @@ package final class CommandTable: Sendable {
         let records = UnsafeMutablePointer<Command>.allocate(capacity: rows.count)
         records.initialize(from: rows.map(\.command), count: rows.count)
         commands = UnsafePointer(records)
+        let containers = UnsafeMutablePointer<Bool>.allocate(capacity: rows.count)
+        containers.initialize(from: rows.map { $0.subcommandCount > 0 }, count: rows.count)
+        isContainer = UnsafePointer(containers)
         let bodies = UnsafeMutablePointer<Unmanaged<HandlerBody>>.allocate(capacity: rows.count)
         for (id, row) in rows.enumerated() {
             (bodies + id).initialize(to: .passRetained(HandlerBody(row.command.handler)))
@@ -53,20 +58,25 @@ package final class CommandTable: Sendable {
         while size < rows.count * 4 { size *= 2 }
         slotMask = size - 1
         let slots = UnsafeMutablePointer<Slot>.allocate(capacity: size)
-        slots.initialize(repeating: Slot(folded: 0, count: 0, id: -1), count: size)
+        slots.initialize(repeating: .free, count: size)
         for row in rows where row.parent < 0 {
             let name = row.command.name.bytes, folded = Self.fold(name)
             var slot = Self.hash(folded, name.count) & slotMask
             while slots[slot].id >= 0 { slot = (slot + 1) & slotMask }
-            slots[slot] = Slot(folded: folded, count: Int32(name.count), id: Int32(row.id))
+            let isPlain = name.count <= 8 && name.allSatisfy { $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") }
+            slots[slot] = Slot(folded: folded, count: Int16(name.count), isPlain: isPlain, id: Int32(row.id))
         }
         self.slots = UnsafePointer(slots)
     }
 
     private struct Slot {
         let folded: UInt64
-        let count: Int32
+        let count: Int16
+        /// Folding says all about this name: it is short, and of letters. (A bit that tells `-` from CR is folded away.)
+        let isPlain: Bool
         let id: Int32
+
+        static let free = Slot(folded: 0, count: 0, isPlain: false, id: -1)
     }
 
     private static let lowerCase: UInt64 = 0x2020_2020_2020_2020
@@ -97,21 +107,12 @@ package final class CommandTable: Sendable {
         while true {
             let candidate = slots[slot]
             if candidate.id < 0 { return nil }
-            if candidate.folded == folded && candidate.count == name.count
-                && Self.isSame(name, commands[Int(candidate.id)].name) { return Int(candidate.id) }
+            if candidate.folded == folded && Int(candidate.count) == name.count
+                && (candidate.isPlain || name.equalsIgnoringCase(commands[Int(candidate.id)].name)) {
+                return Int(candidate.id)
+            }
             slot = (slot + 1) & slotMask
         }
-    }
-
-    /// Settles what folding leaves open: a bit that tells `-` from CR is folded away too, and long names have more.
-    @inline(__always)
-    private static func isSame(_ name: Bytes, _ command: StaticString) -> Bool {
-        if name.count <= 8 {
-            var hasOthers = false
-            for byte in name where (byte | 0x20) < UInt8(ascii: "a") { hasOthers = true }
-            if !hasOthers { return true }
-        }
-        return name.equalsIgnoringCase(command)
     }
 
     /// The id of a container's subcommand.

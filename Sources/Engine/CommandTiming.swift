@@ -21,13 +21,13 @@ extension Engine {
     @inline(__always)
     func clockAtStart() -> UInt64 {
         let reading = lastClockReading.pointee
-        return reading != 0 ? reading : monotonicNanoseconds()
+        return reading != 0 ? reading : monotonicNow
     }
 
     /// Books a command that began at `start` and ended just now.
     @inline(__always)
     func book(_ id: Int, from start: UInt64, _ session: Session, _ arguments: Arguments) {
-        let end = monotonicNanoseconds()
+        let end = monotonicNow
         lastClockReading.pointee = end
         let elapsed = end &- start
         statistics[id].nanoseconds &+= elapsed

@@ -33,6 +33,7 @@ package struct ServiceState {
 package final class Engine {
     package var keyspace: Keyspace
     package let table: CommandTable
+    let firstKeys: FirstKeys
     package let statistics: UnsafeMutablePointer<CommandStatistics>
     package let effects: UnsafeMutablePointer<Effects>
     package var state = ServiceState()
@@ -134,12 +135,18 @@ package final class Engine {
     package var addressOf: (Session) -> String = { _ in "" }
     /// Reads the time that commands see anew, given by the server.
     package var refreshClock: () -> Void = {}
-    /// Monotonic nanoseconds, given by the server; 0-returning in simulations.
-    package var monotonicNanoseconds: () -> UInt64 = { 0 }
+    /// Where monotonic nanoseconds come from in simulations; nil: from the system.
+    package var monotonicNanoseconds: (() -> UInt64)?
+    @inline(__always)
+    package var monotonicNow: UInt64 {
+        guard let given = monotonicNanoseconds else { return UInt64(bitPattern: MonotonicNanoseconds.now().rawValue) }
+        return given()
+    }
 
     package init(keyspace: consuming Keyspace, table: CommandTable) {
         self.keyspace = keyspace
         self.table = table
+        firstKeys = FirstKeys(table)
         statistics = .allocate(capacity: table.count)
         statistics.initialize(repeating: CommandStatistics(), count: table.count)
         lastClockReading = .allocate(capacity: 1)
@@ -169,9 +176,10 @@ package final class Engine {
 
     /// Runs one request of `session`, or refuses or queues it; the reply is appended to the session's output.
     /// - Parameter raw: the request as it came, if it is canonical RESP that the log may copy.
-    package func execute(_ session: Session, _ arguments: Arguments, raw: Bytes?) {
+    /// - Parameter commandID: that of the command `arguments[0]` names, if it is known; −1: it isn't.
+    package func execute(_ session: Session, _ arguments: Arguments, raw: Bytes?, commandID: Int = -1) {
         current = session
-        guard let id = lookUp(arguments) else {
+        guard let id = commandID >= 0 ? resolve(commandID, arguments) : lookUp(arguments) else {
             refuseUnknown(session, arguments)
             return
         }
@@ -192,8 +200,13 @@ package final class Engine {
     @inline(__always)
     package func lookUp(_ arguments: Arguments) -> Int? {
         guard let id = table.find(arguments[0]) else { return nil }
-        if table.rows[id].subcommandCount == 0 { return id }
-        return lookUpSubcommand(arguments, id)
+        return resolve(id, arguments)
+    }
+
+    /// The subcommand's id, if the command is a container.
+    @inline(__always)
+    private func resolve(_ id: Int, _ arguments: Arguments) -> Int? {
+        table.isContainer[id] ? lookUpSubcommand(arguments, id) : id
     }
 
     private func lookUpSubcommand(_ arguments: Arguments, _ id: Int) -> Int? {

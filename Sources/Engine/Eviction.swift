@@ -124,15 +124,15 @@ extension Engine {
         switch result {
         case .enough:
             if eviction.exceededSince == 0 { return }
-            eviction.exceededNanoseconds &+= monotonicNanoseconds() &- eviction.exceededSince
+            eviction.exceededNanoseconds &+= monotonicNow &- eviction.exceededSince
             eviction.exceededSince = 0
         case .underway, .nothingLeft:
-            if eviction.exceededSince == 0 { eviction.exceededSince = max(monotonicNanoseconds(), 1) }
+            if eviction.exceededSince == 0 { eviction.exceededSince = max(monotonicNow, 1) }
         }
     }
 
     private func evict(_ excess: Int, _ policy: EvictionPolicy) -> EvictionResult {
-        let began = monotonicNanoseconds(), budget = eviction.budget
+        let began = monotonicNow, budget = eviction.budget
         let target = usedMemory() - excess
         var setAside = 0, count = 0
         var result = EvictionResult.enough
@@ -146,7 +146,7 @@ extension Engine {
             }
             setAside += evict(entry, hash, database)
             count += 1
-            if count & 15 == 0, let budget, monotonicNanoseconds() &- began > budget {
+            if count & 15 == 0, let budget, monotonicNow &- began > budget {
                 result = .underway
                 break
             }
@@ -159,7 +159,7 @@ extension Engine {
             serveReadyKeys()
             current = before
         }
-        let took = Int64((monotonicNanoseconds() &- began) / 1_000_000)
+        let took = Int64((monotonicNow &- began) / 1_000_000)
         latencyMonitor.add("eviction-cycle", milliseconds: took, at: keyspace.now)
         return result
     }

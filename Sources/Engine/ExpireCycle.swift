@@ -72,7 +72,7 @@ extension Engine {
 
     /// A short cycle between ticks; not more often than every second budget.
     package func runFastExpireCycle() {
-        let now = monotonicNanoseconds(), budget = expireCycle.fastNanoseconds
+        let now = monotonicNow, budget = expireCycle.fastNanoseconds
         guard mayExpire, expireCycle.leftMuchBehind, now &- expireCycle.lastFast > budget * 2 else { return }
         expireCycle.lastFast = now
         runExpireCycle(budget: budget)
@@ -86,7 +86,7 @@ extension Engine {
     }
 
     private func runExpireCycle(budget: UInt64) {
-        let start = monotonicNanoseconds()
+        let start = monotonicNow
         let deadline = start &+ budget
         var looked = 0, due = 0, hitLimit = false
         keyspace.stamps.begin()
@@ -99,7 +99,7 @@ extension Engine {
             if !hitLimit { hitLimit = expireKeys(database, deadline, &looked, &due) }
             if !hitLimit && !fieldsFirst { hitLimit = expireFields(database, deadline) }
         }
-        expireCycle.account(looked: looked, due: due, spent: monotonicNanoseconds() &- start, hitLimit: hitLimit)
+        expireCycle.account(looked: looked, due: due, spent: monotonicNow &- start, hitLimit: hitLimit)
         if !readyKeys.isEmpty { serveReadyKeys() }
     }
 
@@ -118,7 +118,7 @@ extension Engine {
             let round = expireRound(database, &ttl)
             looked += round.looked
             due += round.due
-            if monotonicNanoseconds() >= deadline { return true }
+            if monotonicNow >= deadline { return true }
             if round.looked == 0 || round.due * 100 <= round.looked * expireCycle.acceptablePercent { break }
         }
         return false
@@ -176,7 +176,7 @@ extension Engine {
     private func expireFields(_ database: Int, _ deadline: UInt64) -> Bool {
         while keyspace.databases[database].fieldExpires.count > 0 {
             let round = expireFieldsRound(database)
-            if monotonicNanoseconds() >= deadline { return true }
+            if monotonicNow >= deadline { return true }
             if round.looked == 0 || round.due * 100 <= round.looked * expireCycle.acceptablePercent { break }
         }
         return false
@@ -211,13 +211,13 @@ extension Engine {
     /// Moves buckets of tables that grow or shrink, so that they get done even when nobody uses them.
     /// - Parameter budget: nanoseconds.
     package func rehashTables(budget: UInt64) {
-        let deadline = monotonicNanoseconds() &+ budget
+        let deadline = monotonicNow &+ budget
         for database in 0..<keyspace.databaseCount {
             let place = keyspace.databases + database
             let tables = [place.pointee.keys, place.pointee.expires, place.pointee.fieldExpires]
             for table in tables where table.isRehashing {
                 while table.rehash(buckets: 100) {
-                    if monotonicNanoseconds() >= deadline || keyspace.context.pointee.avoidResize { return }
+                    if monotonicNow >= deadline || keyspace.context.pointee.avoidResize { return }
                 }
             }
         }

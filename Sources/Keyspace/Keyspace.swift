@@ -68,6 +68,8 @@ package struct Keyspace: ~Copyable {
     package var garbage = OwnedBytes()
     package var stamps = DurabilityStamps()
     package var sightings = KeySightings()
+    /// Of the running command's first key, if it was computed ahead.
+    package var knownHash = KnownHash()
     /// RESTORE takes payloads whose checksum is wrong.
     package var believesChecksums = false
 
@@ -85,15 +87,17 @@ package struct Keyspace: ~Copyable {
         context.deallocate()
     }
 
-    package var hasExpiredKeys: Bool { !expired.isEmpty || !expiredFields.isEmpty }
+    package var hasExpiredKeys: Bool {
+        // Borrowed, the keyspace would be copied, 400 bytes a command.
+        @inline(__always) mutating get { expired.count | expiredFields.count != 0 }
+    }
 
     // MARK: Finding
 
     /// The entry of `key`, nil if there is none or its time has come.
     @inline(__always)
     package mutating func find(_ key: Bytes, in database: Int, _ access: Access) -> Entry? {
-        let table = databases[database].keys
-        let hash = table.hash(key)
+        let hash = hash(key)
         stamps.note(hash)
         return find(key, hash, in: database, access)
     }
@@ -179,7 +183,7 @@ package struct Keyspace: ~Copyable {
     @discardableResult
     package mutating func setString(_ key: Bytes, to value: Bytes, in database: Int, keepExpire: Bool,
                                     expire: UnixMilliseconds? = nil) -> Entry {
-        let hash = databases[database].keys.hash(key)
+        let hash = hash(key)
         stamps.note(hash)
         var old = databases[database].keys.find(key, hash).map { Entry($0) }
         if let present = old, present.hasExpire, isExpired(present), self.expire(present, hash, in: database) {
@@ -247,7 +251,7 @@ package struct Keyspace: ~Copyable {
     @discardableResult
     package mutating func set(_ key: Bytes, to value: consuming Value, in database: Int,
                               expire: UnixMilliseconds? = nil) -> Entry {
-        let hash = databases[database].keys.hash(key)
+        let hash = hash(key)
         stamps.note(hash)
         let new = makeEntry(key, value, expire)
         if let old = databases[database].keys.find(key, hash) {
@@ -279,7 +283,7 @@ package struct Keyspace: ~Copyable {
 
     /// Removes `key`; false if there was none. An expired key counts as none (and is removed as expired).
     package mutating func delete(_ key: Bytes, in database: Int, lazily: Bool) -> Bool {
-        let hash = databases[database].keys.hash(key)
+        let hash = hash(key)
         stamps.note(hash)
         guard let entry = find(key, hash, in: database, .peek) else { return false }
         databases[database].unlink(entry, hash)

@@ -99,6 +99,10 @@ package struct RequestParser: ~Copyable {
         return parseArguments(input)
     }
 
+    /// No request was begun.
+    @inline(__always)
+    package var isIdle: Bool { expected < 0 }
+
     /// Forgets a request that was begun.
     package mutating func reset() {
         expected = -1

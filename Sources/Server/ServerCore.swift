@@ -120,7 +120,6 @@ package final class ServerCore {
         engine.releaseGarbage = { [unowned(unsafe) self] in
             background.free(self.engine.keyspace.takeGarbage())
         }
-        engine.monotonicNanoseconds = { UInt64(MonotonicNanoseconds.now().rawValue) }
         engine.refreshClock = { [unowned self] in updateClock() }
         updateClock()
         loop.onRoundBegin = { [unowned(unsafe) self] in

@@ -218,6 +218,32 @@ package struct HashTable<Element: HashElement> {
         }
     }
 
+    // MARK: Asking for memory ahead
+
+    /// Asks for the bucket of a hash.
+    @inline(__always)
+    func prefetch(_ hash: UInt64) {
+        if let base = header.pointee.buckets0 {
+            Heap.prefetch(base + (Int(truncatingIfNeeded: hash) & mask(0)) * Bucket.byteCount)
+        }
+        if let base = header.pointee.buckets1 {
+            Heap.prefetch(base + (Int(truncatingIfNeeded: hash) & mask(1)) * Bucket.byteCount)
+        }
+    }
+
+    /// An element that may be the one with this hash: its bucket's first whose tag agrees.
+    @inline(__always)
+    func candidate(_ hash: UInt64) -> UnsafeMutableRawPointer? {
+        let tag = UInt8(truncatingIfNeeded: hash >> 56)
+        for table in 0..<2 {
+            guard let base = buckets(table) else { return nil }
+            let bucket = Bucket(base + (Int(truncatingIfNeeded: hash) & mask(table)) * Bucket.byteCount)
+            let candidates = bucket.candidates(tag)
+            if candidates != 0 { return bucket.slot(candidates.trailingZeroBitCount).pointee }
+        }
+        return nil
+    }
+
     // MARK: Change
 
     /// Adds an element whose key is not in the table.

@@ -5,6 +5,8 @@ import RESP
 struct ClientTraffic {
     /// Where all connections read to; what is to be kept is copied before the next one reads.
     let readBuffer: UnsafeMutableRawPointer
+    /// Room for the requests of whoever executes a pipeline; not in use between two of them.
+    var batch = RequestBatch()
     var statistics = ServerStatistics()
     /// The round's time.
     var now = UnixMilliseconds(0)
@@ -28,6 +30,7 @@ struct ClientTraffic {
 
     func deallocate() {
         readBuffer.deallocate()
+        batch.deallocate()
         dirty.deallocate()
     }
 

@@ -223,6 +223,10 @@ package final class Connection: LoopSource, SessionLink {
         parser.limits.maximumBulkBytes = traffic.pointee.maximumBulkBytes
         parser.limits.isUnauthenticated = !session.isAuthenticated
         while used < bytes.count {
+            if parser.isIdle && session.isAuthenticated && !traffic.pointee.isPaused {
+                let stopped = processBatch(bytes, &used)
+                if stopped || used == bytes.count { return used }
+            }
             switch parser.parse(Bytes(rebasing: bytes[used...])) {
             case .complete(let consumed):
                 if traffic.pointee.isPaused && server.holdsBack(parser.arguments, session) {
@@ -248,6 +252,30 @@ package final class Connection: LoopSource, SessionLink {
             }
         }
         return used
+    }
+
+    /// Executes the ordinary requests from `used` on; true if what follows has to wait.
+    private func processBatch(_ bytes: Bytes, _ used: inout Int) -> Bool {
+        while used < bytes.count {
+            traffic.pointee.batch.fill(bytes, from: used)
+            let batch = traffic.pointee.batch
+            if batch.count == 0 { return false }
+            if batch.count > 1 { engine._withUnsafeGuaranteedRef { $0.prepare(batch, session) } }
+            for index in 0..<batch.count {
+                let request = batch.requests[index]
+                used = request.end
+                engine._withUnsafeGuaranteedRef {
+                    $0.execute(session, prepared: request, raw: Bytes(rebasing: bytes[request.start..<request.end]))
+                }
+                if mustStop(used) {
+                    hasMore = used < bytes.count
+                    return true
+                }
+                if traffic.pointee.isPaused { return false }
+            }
+            if batch.count < RequestBatch.capacity { return false }
+        }
+        return false
     }
 
     /// After a command: whether the next one has to wait.

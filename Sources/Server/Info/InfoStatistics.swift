@@ -66,7 +66,7 @@ extension InfoReport {
         writer.field("evicted_scripts", 0)
         let eviction = core.engine.eviction
         let exceeding = eviction.exceededSince == 0 ? 0
-            : core.engine.monotonicNanoseconds() &- eviction.exceededSince
+            : core.engine.monotonicNow &- eviction.exceededSince
         writer.field("total_eviction_exceeded_time", Int((eviction.exceededNanoseconds &+ exceeding) / 1_000_000))
         writer.field("current_eviction_exceeded_time", Int(exceeding / 1_000_000))
         writer.field("keyspace_hits", counts.hits)
