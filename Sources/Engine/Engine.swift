@@ -64,6 +64,9 @@ package final class Engine {
     /// Clients wait for the disk up to here: an fsync is to be asked for.
     package var syncWanted = LogOffset(0)
 
+    /// Clients that wrote since `beginWriters`; each of them bears the mark.
+    package private(set) var writersInTick = 0
+    private var writerMark = 1
     package var changesSinceSave = 0
     package var commandsProcessed = 0
     package var errorCounts: [String: Int] = [:]
@@ -296,6 +299,7 @@ package final class Engine {
         if wrote || unitWrote {
             unitWrote = false
             keyspace.stamps.wrote(upTo: end)
+            if session.writerMark != writerMark { noteWriter(session) }
         } else {
             offset = keyspace.stamps.readOffset(latest: end)
         }
@@ -306,6 +310,17 @@ package final class Engine {
         } else {
             regate(session, replyStart)
         }
+    }
+
+    private func noteWriter(_ session: Session) {
+        session.writerMark = writerMark
+        writersInTick += 1
+    }
+
+    /// Writers are counted from here on.
+    package func beginWriters() {
+        writersInTick = 0
+        writerMark &+= 1
     }
 
     private func applyReplyMode(_ session: Session, _ start: Int) {

@@ -116,6 +116,8 @@ package final class Session {
     package internal(set) var durability = Durability.standard
     package internal(set) var wantedDurability = Durability.standard
 
+    /// `Engine.writerMark` at its last write.
+    var writerMark = 0
     package var closeAfterReplies = false
     package var kind = ClientKind.normal
     package var noTouch = false

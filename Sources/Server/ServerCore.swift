@@ -122,6 +122,7 @@ package final class ServerCore {
         }
         engine.refreshClock = { [unowned self] in updateClock() }
         updateClock()
+        loop.onNudge = { [unowned(unsafe) self] in persistence.logProgressed() }
         loop.onRoundBegin = { [unowned(unsafe) self] in
             updateClock()
             noteRoundBegin()

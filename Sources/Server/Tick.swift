@@ -25,6 +25,7 @@ extension ServerCore {
         appendToLog()
         flushDirty()
         if traffic.pointee.clientMemory.isOver { evictClients() }
+        loop.staysReady = gatedConnections.isEmpty
         // More to execute, or replies that were made while others were sent: the next round begins at once.
         if !resumingConnections.isEmpty || traffic.pointee.dirtyCount > 0 { loop.stayAwake() }
     }

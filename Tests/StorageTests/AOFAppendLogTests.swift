@@ -36,7 +36,7 @@ import Glibc
 
         var end: LogOffset { log.takenOffset.advanced(by: pending.count) }
         func write(_ text: String) { pending.append(text) }
-        func flush() { log.flush(&pending) }
+        func flush() { _ = log.flush(&pending) }
 
         /// Runs ticks until the condition holds; false after 5 seconds.
         func settle(_ condition: () -> Bool) -> Bool {
@@ -324,7 +324,7 @@ import Glibc
         var pending = OwnedBytes(capacity: 64)
         for index in 0..<1000 {
             pending.append("line \(index)\n")
-            log.flush(&pending)
+            _ = log.flush(&pending)
         }
         try log.drain(&pending, sync: true)
         log.close()

@@ -22,6 +22,13 @@ int sr_become_child(pid_t parent, int keep, const char *name);
 
 /// The calling thread's name, as top -H shows it: at most 15 bytes.
 void sr_set_thread_name(const char *name);
+/// How much later than asked for the calling thread may be woken, in nanoseconds (Linux's default is 50,000).
+void sr_set_timer_slack(unsigned long nanoseconds);
+/// How many processors the calling thread may run on, and the number of the one it runs on.
+int sr_processor_count(void);
+int sr_current_processor(void);
+/// From here on the calling thread runs on this processor alone.
+void sr_stay_on_processor(int processor);
 
 /// malloc/realloc/free that keep the sum of usable sizes. Never return NULL: running out of memory ends the process.
 void *sr_malloc(size_t byteCount);

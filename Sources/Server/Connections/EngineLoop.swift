@@ -80,6 +80,8 @@ package final class EngineLoop: @unchecked Sendable {
     package var onRoundEnd: () -> Void = {}
     /// Delivers the events of a round, if somebody wants to do that in another way.
     var onEvents: ((UnsafeMutablePointer<epoll_event>, Int) -> Void)?
+    /// Called in the round after a `nudge`.
+    package var onNudge: () -> Void = {}
 
     private struct Slot {
         var source: Unmanaged<LoopSource>?
@@ -99,6 +101,10 @@ package final class EngineLoop: @unchecked Sendable {
     private var isStopped = false
     private var staysAwake = false
     private let messages = Mutex<[@Sendable () -> Void]>([])
+    /// Somebody wants the loop's `onNudge`. Together with `isAsleep`: whoever nudges sets the one and then looks at the
+    /// other, the loop sets the other before it sleeps and then looks at the one; so one of them sees.
+    private let isNudged = Atomic<Bool>(false)
+    private let isAsleep = Atomic<Bool>(false)
 
     package init() throws(SocketError) {
         poll = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -185,6 +191,12 @@ package final class EngineLoop: @unchecked Sendable {
         if isFirst { ring() }
     }
 
+    /// Makes the loop call `onNudge` soon. Costs a system call only if the loop sleeps. Any thread.
+    package func nudge() {
+        isNudged.store(true, ordering: .sequentiallyConsistent)
+        if isAsleep.load(ordering: .sequentiallyConsistent) { ring() }
+    }
+
     /// Once, `milliseconds` from now.
     @discardableResult
     package func schedule(afterMilliseconds milliseconds: Int, _ body: @escaping () -> Void) -> LoopTimer {
@@ -246,6 +258,7 @@ package final class EngineLoop: @unchecked Sendable {
                 for index in 0..<Int(count) { deliver(events[index]) }
             }
         }
+        if isNudged.load(ordering: .relaxed) && isNudged.exchange(false, ordering: .acquiring) { onNudge() }
         if !tasks.isEmpty { runTasks() }
         if nextDeadline != .max { runTimers() }
         onRoundEnd()
@@ -254,30 +267,42 @@ package final class EngineLoop: @unchecked Sendable {
 
     // Going to sleep, and being woken by a client's send, costs both sides more than a request does. So the loop looks
     // again and again for as long as the next event has lately been quick to come, and sleeps only then.
+
+    /// False while clients wait for another thread, which needs the processor more than this loop does.
+    package var staysReady = true
+    /// How often of late the next event was quick to come.
     private var quickArrivals = 0
+    private static let quickArrivalsBound = 16
+    /// Nanoseconds.
     private static let longestLook: Int64 = 50_000
-    private static let looksFrom = 8
 
     private func waitForEvents(_ milliseconds: Int32) -> Int32 {
         if milliseconds == 0 { return epoll_wait(poll, events, Int32(Self.eventCount), 0) }
         let began = now()
-        if quickArrivals >= Self.looksFrom {
+        if staysReady && quickArrivals >= Self.quickArrivalsBound / 2 {
             repeat {
                 let count = epoll_wait(poll, events, Int32(Self.eventCount), 0)
-                if count != 0 {
-                    if quickArrivals < 2 * Self.looksFrom { quickArrivals += 1 }
+                if count != 0 || isNudged.load(ordering: .relaxed) {
+                    if quickArrivals < Self.quickArrivalsBound { quickArrivals += 1 }
                     return count
                 }
             } while now() - began < Self.longestLook
-            quickArrivals -= Self.looksFrom / 2
+            quickArrivals -= Self.quickArrivalsBound / 4
         }
-        let count = epoll_wait(poll, events, Int32(Self.eventCount), milliseconds)
+        let count = sleep(milliseconds)
         if now() - began < Self.longestLook {
-            if quickArrivals < 2 * Self.looksFrom { quickArrivals += 1 }
+            if quickArrivals < Self.quickArrivalsBound { quickArrivals += 1 }
         } else {
             quickArrivals = max(quickArrivals - 1, 0)
         }
         return count
+    }
+
+    private func sleep(_ milliseconds: Int32) -> Int32 {
+        isAsleep.store(true, ordering: .sequentiallyConsistent)
+        defer { isAsleep.store(false, ordering: .relaxed) }
+        let isAwaited = isNudged.load(ordering: .sequentiallyConsistent)
+        return epoll_wait(poll, events, Int32(Self.eventCount), isAwaited ? 0 : milliseconds)
     }
 
     @inline(__always)

@@ -2,37 +2,17 @@ import Engine
 import Keyspace
 import Primitives
 import Storage
-import Synchronization
 
 // Records to the log, replies out of their gates.
 //
 //     end of a tick     flush: the log takes the engine's records, or leaves them there for the next batch;
 //                       then replies leave whose offset is acknowledged, the others wait in `gatedConnections`
-//     log's thread      wakes the engine after each of its steps (one wake-up under way at most)
-//     woken             flush again (what gathered meanwhile is the next batch), release
+//     log's thread      nudges the engine's loop after each of its steps
+//     nudged            flush again (what gathered meanwhile is the next batch), release
 //
 // Every policy gates, each by its own offset (AppendLog.acknowledgedOffset): under `everysec` and `no` a record is
 // nearly always written within `flush`, so that its reply leaves in the same tick; it waits only while an fsync is
 // under way or writing fails. So no reply ever tells of something that the log could still lose to a kill.
-
-/// Brings the log thread's news to the engine's thread.
-final class LogWaker: Sendable {
-    private let isUnderWay = Atomic<Bool>(false)
-    private let core: UncheckedReference<Unowned>
-
-    private struct Unowned { unowned(unsafe) let core: ServerCore }
-
-    init(_ core: ServerCore) { self.core = UncheckedReference(Unowned(core: core)) }
-
-    /// Any thread. The server outlives its log.
-    func wake() {
-        if isUnderWay.exchange(true, ordering: .acquiringAndReleasing) { return }
-        core.value.core.runOnEngine { [self] in
-            isUnderWay.store(false, ordering: .releasing)
-            core.value.core.persistence.logProgressed()
-        }
-    }
-}
 
 extension Persistence {
     /// Hands the records over, if the log can take them.
@@ -43,7 +23,8 @@ extension Persistence {
             engine.pendingLog.removeAll()
             return
         }
-        log.flush(&engine.pendingLog)
+        if log.flush(&engine.pendingLog, writers: engine.writersInTick) { core.loop.stayAwake() }
+        if engine.pendingLog.isEmpty { engine.beginWriters() }
         if engine.syncWanted > log.durableOffset { log.requestSync() }
         engine.pendingLogStart = log.takenOffset
         engine.acknowledged = log.acknowledgedOffset
@@ -106,7 +87,7 @@ extension Persistence {
     func makeLog(_ file: File, startingAt start: LogOffset,
                  _ framing: any BatchFraming) throws(StorageError) -> AppendLog {
         try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: framing,
-                      isStepped: core.environment.isStepped, onProgress: { [waker] in waker.wake() })
+                      isStepped: core.environment.isStepped, onProgress: { [loop = core.loop] in loop.nudge() })
     }
 
     // MARK: Health

@@ -48,7 +48,6 @@ package final class Persistence {
     var logMode = LogMode.off
     var directory: AOFDirectory
     var manifest: AOFManifest
-    let waker: LogWaker
     /// Changes when the log is turned off, so that steps begun before do not go on.
     var generation = 0
     /// Bytes of the files before the current increment.
@@ -146,7 +145,6 @@ package final class Persistence {
         self.core = core
         self.fileSystem = fileSystem
         disk = DiskQueue(core)
-        waker = LogWaker(core)
         directory = AOFDirectory(fileSystem, serverDirectory: ".", name: "appendonlydir", filename: "appendonly.aof")
         manifest = AOFManifest(filename: "appendonly.aof")
     }

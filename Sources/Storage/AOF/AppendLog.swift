@@ -1,3 +1,4 @@
+import CShims
 import Primitives
 import Synchronization
 
@@ -9,8 +10,9 @@ import Synchronization
 //     executes, records gather ...                    publishes written/durable offsets, onProgress()
 //     woken: releases replies, flush(&pending) ...
 //
-// At most one batch is under way. What comes meanwhile stays where it is, in the engine's own buffer, and is the next
-// batch: the busier the disk, the bigger the batches. Taking a batch swaps two buffers; nothing is copied.
+// At most one batch is under way. What comes meanwhile gathers behind it and is the next one: the busier the disk, the
+// bigger the batches. Taking a batch swaps two buffers; only what joins a batch that waits already is copied, up to a
+// bound, beyond which it stays in the engine's own buffer.
 //
 // Policies
 //     always     a batch is acknowledged when its fdatasync returned
@@ -102,6 +104,15 @@ package final class AppendLog: @unchecked Sendable {
     var hasBatch = false
     var held = OwnedBytes(capacity: 16)
     var hasHeld = false
+    var groupCommit = GroupCommit()
+    /// There is a batch, and it waits for more clients until then.
+    var gatherDeadline: MonotonicNanoseconds?
+    /// Who looks after that time.
+    var engineGathers = false
+    var logThreadGathers = false
+    /// Where the engine ran when it last handed something over; −1: the log thread may run anywhere.
+    var engineProcessor: Int32 = -1
+    private let sharesProcessor: Bool
     var nextFile: File?
     var nextFraming: (any BatchFraming)?
     var syncIsRequested = false
@@ -171,6 +182,7 @@ package final class AppendLog: @unchecked Sendable {
         fileSize = try fileSystem.size(file)
         try fileSystem.syncData(file)
         counters.fileBytes = fileSize
+        sharesProcessor = sr_processor_count() == 2
         if isStepped { return }
         let thread = LogThread("aof-log") { [self] in runLogThread() }
         try thread.start()
@@ -235,26 +247,68 @@ package final class AppendLog: @unchecked Sendable {
     /// Hands the records over, if the log is ready for them; `pending` is then empty and begins at `takenOffset`.
     /// Otherwise they stay, and the next batch is bigger. To be called at the end of each tick and when woken. Never
     /// blocks on an fsync.
-    package func flush(_ pending: inout OwnedBytes) {
-        if pending.isEmpty { return }
+    /// - Parameter writers: clients with records in it who wait for them.
+    /// - Returns: true if the records wait for more clients (GroupCommit.swift) and nobody but the caller looks after
+    ///   the time: call again soon.
+    package func flush(_ pending: inout OwnedBytes, writers: Int = 0) -> Bool {
+        if pending.isEmpty && !engineGathers { return false }
         lock.lock()
-        if nextFile != nil || hasBatch || hasHeld || state.isPoisoned {
+        if nextFile != nil || state.isPoisoned {
             noteDelay()
             lock.unlock()
-            return
+            return false
         }
-        let isDirect = sharedPolicy != .always && holder == .nobody && pending.count <= Self.maximumDirectBytes
-        if !isDirect {
-            noteDelay()
-            take(&pending)
-            if holder == .nobody { lock.signalWork() }
+        let isDirect = sharedPolicy != .always && holder == .nobody && !hasBatch && !hasHeld
+            && pending.count <= Self.maximumDirectBytes
+        if isDirect {
+            holder = .engine
             lock.unlock()
-            return
+            writeDirectly(&pending)
+            return false
         }
-        holder = .engine
+        noteDelay()
+        let wasIdle = holder == .nobody && !hasBatch
+        queue(&pending, writers)
+        if sharesProcessor { engineProcessor = sr_current_processor() }
+        let mayBegin = holder == .nobody && !gathers()
+        engineGathers = isGathering && !logThreadGathers
         lock.unlock()
-        writeDirectly(&pending)
+        // A thread that is woken while the lock is held would at once wait for it.
+        if mayBegin && (wasIdle || sharedPolicy == .always) { lock.signalWork() }
+        return engineGathers
     }
+
+    /// Lock held. `pending` is the next batch or joins it, so that the log thread need not wait for the engine.
+    private func queue(_ pending: inout OwnedBytes, _ writers: Int) {
+        if pending.isEmpty { return }
+        if hasBatch || hasHeld {
+            if hasHeld && held.count + pending.count > Self.maximumDirectBytes { return }
+            hold(&pending)
+        } else {
+            take(&pending)
+        }
+        if sharedPolicy == .always && !isStepped { groupCommit.came(writers, at: MonotonicNanoseconds.now().rawValue) }
+    }
+
+    /// Lock held.
+    private func hold(_ pending: inout OwnedBytes) {
+        takenOffset = takenOffset.advanced(by: pending.count)
+        if hasHeld { held.append(pending.bytes) } else { swap(&pending, &held) }
+        hasHeld = true
+        pending.removeAll(keeping: 1 << 20)
+    }
+
+    /// Lock held, nobody at work. The batch waits for more clients; not if an fsync is asked for or a file is waiting.
+    func gathers() -> Bool {
+        gatherDeadline = nil
+        if sharedPolicy == .always, !tellsOfWrites, !isStepped, !isStopping, hasBatch, nextFile == nil,
+           !syncIsRequested, state == .healthy {
+            gatherDeadline = groupCommit.patience(at: MonotonicNanoseconds.now().rawValue)
+        }
+        return isGathering
+    }
+
+    var isGathering: Bool { gatherDeadline != nil }
 
     /// Lock held. Makes `pending` the batch.
     private func take(_ pending: inout OwnedBytes) {
@@ -340,13 +394,10 @@ package final class AppendLog: @unchecked Sendable {
     package func switchFile(to file: File, framing: (any BatchFraming)? = nil, _ pending: inout OwnedBytes) -> Bool {
         lock.lock()
         defer { lock.unlock() }
-        if nextFile != nil || hasHeld || state.isPoisoned { return false }
+        if nextFile != nil || state.isPoisoned { return false }
         if !pending.isEmpty {
-            if hasBatch {
-                takenOffset = takenOffset.advanced(by: pending.count)
-                swap(&pending, &held)
-                hasHeld = true
-                pending.removeAll()
+            if hasBatch || hasHeld {
+                hold(&pending)
             } else {
                 take(&pending)
             }

@@ -1,3 +1,4 @@
+import CShims
 import Primitives
 
 // The log thread: takes one step at a time (a batch, an fsync, a switch of files), as the holder and without the
@@ -23,17 +24,36 @@ extension AppendLog {
     }
 
     func runLogThread() {
+        // A group of clients is waited for by the microsecond.
+        sr_set_timer_slack(1000)
         lock.lock()
+        var processor: Int32 = -1
         while !isStopping {
+            if engineProcessor != processor {
+                processor = engineProcessor
+                followEngine(to: processor)
+            }
             guard let step = nextStep() else {
                 logThreadAwaitsEngine = holder == .engine
+                logThreadGathers = isGathering
                 lock.waitForWork(until: holder == .engine ? nil : deadline())
+                logThreadGathers = false
                 continue
             }
             take(step)
         }
         lock.signalDone()
         lock.unlock()
+    }
+
+    // With two processors, a busy client has one and the engine the other. A log thread that is woken on the client's
+    // takes it away from there, and each hand-over wakes a processor from its sleep: SET under `always` by 50 clients
+    // went at 0.92 of redis-server's rate, and at 1.18 where the log thread ran behind the engine. With more processors
+    // it is left to the scheduler.
+    private func followEngine(to processor: Int32) {
+        lock.unlock()
+        sr_stay_on_processor(processor)
+        lock.lock()
     }
 
     /// Lock held, and let go meanwhile.
@@ -72,7 +92,10 @@ extension AppendLog {
         if sharedPolicy == .always && tellsOfWrites && isDirty { return noteSyncStart(.sync) }
         if hasBatch {
             if state != .healthy && MonotonicNanoseconds.now() < retryAt { return nil }
-            return sharedPolicy == .always && !tellsOfWrites ? noteSyncStart(.write(sync: true)) : .write(sync: false)
+            if gathers() { return nil }
+            if sharedPolicy != .always || tellsOfWrites { return .write(sync: false) }
+            if !isStepped { completeGroup() }
+            return noteSyncStart(.write(sync: true))
         }
         if let nextFile { return .switchFile(nextFile) }
         guard isDirty else {
@@ -84,6 +107,16 @@ extension AppendLog {
         if syncIsRequested || sharedPolicy == .always { return noteSyncStart(.sync) }
         guard let due = syncDue(), MonotonicNanoseconds.now() >= due else { return nil }
         return noteSyncStart(.sync)
+    }
+
+    /// What came while the batch waited belongs to it.
+    private func completeGroup() {
+        if hasHeld && nextFile == nil {
+            batch.append(held.bytes)
+            held.removeAll(keeping: 1 << 20)
+            hasHeld = false
+        }
+        groupCommit.began()
     }
 
     private func noteSyncStart(_ step: Step) -> Step {
@@ -103,7 +136,7 @@ extension AppendLog {
 
     private func deadline() -> MonotonicNanoseconds? {
         if state.isPoisoned { return nil }
-        if hasBatch { return state == .healthy ? nil : retryAt }
+        if hasBatch { return state == .healthy ? gatherDeadline : retryAt }
         if awaitsMark && !isDirty { return markDue }
         return syncDue()
     }
@@ -180,6 +213,9 @@ extension AppendLog {
             durable.store(written.load(ordering: .relaxed), ordering: .releasing)
             syncIsRequested = false
             insight.synced(outcome.syncNanoseconds)
+            if !isStepped {
+                groupCommit.ended(after: outcome.syncNanoseconds, at: MonotonicNanoseconds.now().rawValue)
+            }
         }
         if let failure = outcome.syncFailure {
             insight.failed(failure, at: now())
