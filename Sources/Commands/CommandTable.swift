@@ -72,7 +72,7 @@ package final class CommandTable: Sendable {
     private struct Slot {
         let folded: UInt64
         let count: Int16
-        /// Folding says all about this name: it is short, and of letters. (A bit that tells `-` from CR is folded away.)
+        /// Folding says all about this name: it is short, and of letters. (The bit that tells `-` from CR is lost.)
         let isPlain: Bool
         let id: Int32
 

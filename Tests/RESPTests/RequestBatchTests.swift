@@ -30,9 +30,9 @@ struct RequestBatchTests {
 
     @Test func stopsBeforeWhatIsNotOrdinary() {
         let good = request(["GET", "a"])
-        for odd in ["PING\r\n", "*01\r\n$4\r\nPING\r\n", "*0\r\n", "*-1\r\n", "*1\r\n$04\r\nPING\r\n", "*1\r\n$4\r\nPINGxx",
-                    "*1\r\n$-1\r\n", "*1\r\n:4\r\n", "*100\r\n", "*1\n$4\nPING\n", "*1\r\n$100000\r\n", "*", "*1", "*1\r",
-                    "$", "\r\n", "*1\r\n$99999999999999999999\r\n"] {
+        for odd in ["PING\r\n", "*01\r\n$4\r\nPING\r\n", "*0\r\n", "*-1\r\n", "*1\r\n$04\r\nPING\r\n",
+                    "*1\r\n$4\r\nPINGxx", "*1\r\n$-1\r\n", "*1\r\n:4\r\n", "*100\r\n", "*1\n$4\nPING\n",
+                    "*1\r\n$100000\r\n", "*", "*1", "*1\r", "$", "\r\n", "*1\r\n$99999999999999999999\r\n"] {
             #expect(fill(good + Array(odd.utf8)) == [["GET", "a"]], "\(odd.debugDescription)")
             #expect(fill(Array(odd.utf8)).isEmpty, "\(odd.debugDescription)")
         }
@@ -54,7 +54,8 @@ struct RequestBatchTests {
     @Test func agreesWithTheParser() {
         let seed = UInt64.random(in: .min ... .max)
         var random = RandomSource(seed: seed)
-        let alphabet = Array("*$1230\r\na".utf8), pieces = ["*1\r\n", "*2\r\n", "$1\r\na\r\n", "$3\r\nGET\r\n", "$0\r\n\r\n"]
+        let alphabet = Array("*$1230\r\na".utf8)
+        let pieces = ["*1\r\n", "*2\r\n", "$1\r\na\r\n", "$3\r\nGET\r\n", "$0\r\n\r\n"]
         for _ in 0..<20_000 {
             var input: [UInt8] = []
             for _ in 0..<(1 + random.next(below: 8)) {

@@ -35,7 +35,7 @@ struct GroupCommitTests {
     }
 
     @Test func quickDiskTakesHalves() {
-        var (commit, now) = seasoned(sync: 150, interval: 10, group: 50)
+        var (commit, now) = seasoned(sync: 400, interval: 10, group: 50)
         for index in 1...25 {
             now += 10_000
             commit.came(1, at: now)

@@ -29,7 +29,7 @@ extension Persistence {
         engine.pendingLogStart = log.takenOffset
         engine.acknowledged = log.acknowledgedOffset
         if log.isHealthy != lastWriteSucceeded { healthChanged() }
-        let isBehind = engine.pendingLog.count > backlogLimit
+        let isBehind = engine.logEnd.rawValue &- log.writtenOffset.rawValue > UInt64(backlogLimit)
         if isBehind != core.logIsBehind {
             core.logIsBehind = isBehind
             if isBehind { backlogHolds += 1 }

@@ -287,7 +287,8 @@ package final class AppendLog: @unchecked Sendable {
         } else {
             take(&pending)
         }
-        if sharedPolicy == .always && !isStepped { groupCommit.came(writers, at: MonotonicNanoseconds.now().rawValue) }
+        if sharedPolicy != .always || isStepped { return }
+        groupCommit.came(writers, at: MonotonicNanoseconds.now().rawValue)
     }
 
     /// Lock held.
