@@ -32,6 +32,7 @@ extension AppendLog {
             if engineProcessor != processor {
                 processor = engineProcessor
                 followEngine(to: processor)
+                continue
             }
             guard let step = nextStep() else {
                 logThreadAwaitsEngine = holder == .engine
