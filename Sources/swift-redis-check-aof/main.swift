@@ -18,6 +18,8 @@ struct CheckAOF: ParsableCommand {
 
     @Flag(help: "Truncate a damaged log where its last whole command or transaction ends.")
     var fix = false
+    @Flag(help: "Keep whole batches behind damage, too; a new file takes the place of damaged ones.")
+    var salvage = false
     @Option(name: .customLong("truncate-to-timestamp"),
             help: ArgumentHelp("Truncate the log before the first annotation later than this (Unix time in seconds).",
                                valueName: "timestamp"))
@@ -33,7 +35,8 @@ struct CheckAOF: ParsableCommand {
     @Argument(help: ArgumentHelp("The file to check.", valueName: "file.manifest|file.aof"))
     var files: [String] = []
 
-    private static let usage = "Usage: swift-redis-check-aof [--fix|--truncate-to-timestamp $timestamp] [--yes] "
+    private static let usage = "Usage: swift-redis-check-aof "
+        + "[--fix|--salvage|--truncate-to-timestamp $timestamp] [--yes] "
         + "[--dry-run] [--json] <file.manifest|file.aof>"
 
     func run() throws {
@@ -41,12 +44,15 @@ struct CheckAOF: ParsableCommand {
             print("swift-redis-check-aof 7.4.1")
             return
         }
-        guard let path = files.first, files.count == 1, !(fix && timestamp != nil) else {
+        guard let path = files.first, files.count == 1,
+              [fix, salvage, timestamp != nil].filter({ $0 }).count <= 1 else {
             print(Self.usage)
             throw ExitCode(1)
         }
         var options = AOFCheckOptions()
         options.fixes = fix
+        options.salvages = salvage
+        if isatty(2) == 1 && !json { options.progress = Self.showProgress }
         options.isDryRun = dryRun
         options.now = .now()
         if let timestamp {
@@ -59,6 +65,16 @@ struct CheckAOF: ParsableCommand {
         let report = AOFCheck.run(path, in: PosixFileSystem(), options, dialogue())
         if json { print(report.json) }
         if report.status != 0 { throw ExitCode(report.status) }
+    }
+
+    /// One line on the terminal, drawn anew; nothing for files that are read at once.
+    private static let showProgress: @Sendable (Int, Int) -> Void = { done, total in
+        guard total > 1 << 24 else { return }
+        let filled = done * 40 / total
+        let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: 40 - filled)
+        let end = done >= total ? "\r\u{1b}[K" : ""
+        let line = "\r[\(bar)] \(done / 1_048_576) of \(total / 1_048_576) MB\(end)"
+        _ = Array(line.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     }
 
     private func dialogue() -> AOFCheckDialogue {

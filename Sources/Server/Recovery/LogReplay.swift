@@ -50,7 +50,7 @@ struct LogReplay {
     private let repairs: Bool
     private var run: ReplayRun
     private var sizes: [Int] = []
-    private var expectation = SealExpectation()
+    private var chain = SealChain()
     private var torn: (entry: AOFManifest.Entry, end: AOFEnd)?
 
     /// Adds what the files of `manifest` hold. On an error the keyspace is half full: end, or empty it.
@@ -84,8 +84,7 @@ struct LogReplay {
                            + "\(Recovery.seconds(since: began)) seconds")
         }
         if let torn { try cut(torn.entry, torn.end) }
-        run.result.position = expectation.previous ?? SealPosition()
-        run.result.position.sequence = expectation.sequence ?? 0
+        run.result.position = chain.position
         if run.result.failures > 0 {
             core.log.write(.warning, "\(run.result.failures) records of the AOF answered an error when they were "
                            + "replayed; the first: \(run.firstFailure)")
@@ -100,10 +99,8 @@ struct LogReplay {
                 "the manifest \(directory.manifestPath) names this file, and it is not there. Restore it from a "
                     + "backup; without it the data is not whole"))
         }
-        if let whole = entry.whole, whole.bytes != status.size {
-            throw StorageError(.load, path, at: min(whole.bytes, status.size), .corrupt(
-                "it has \(status.size) bytes, and the manifest \(directory.manifestPath) says \(whole.bytes): it was "
-                    + "cut, or is another file"))
+        if let objection = SealChain.objection(to: entry, size: status.size) {
+            throw StorageError(.load, path, at: min(entry.whole?.bytes ?? 0, status.size), .corrupt(objection))
         }
         return status.size
     }
@@ -111,9 +108,7 @@ struct LogReplay {
     /// False: files behind this one don't count any more.
     private mutating func load(_ entry: AOFManifest.Entry, _ index: Int) throws(StorageError) -> Bool {
         let path = directory.path(entry)
-        expectation.id = entry.kind == .increment ? entry.id : nil
-        let file = try run.load(path, in: fileSystem, isFirst: index == 0,
-                                entry.kind == .increment ? expectation : SealExpectation())
+        let file = try run.load(path, in: fileSystem, isFirst: index == 0, chain.expectation(for: entry))
         guard let failure = file.end.error(path) else {
             try check(entry, file)
             note(entry, index, file)
@@ -137,32 +132,28 @@ struct LogReplay {
 
     /// The manifest ties the file as a whole.
     private func check(_ entry: AOFManifest.Entry, _ file: ReplayRun.File) throws(StorageError) {
-        guard let whole = entry.whole, let checksum = file.checksum, checksum != whole.crc else { return }
+        guard let objection = SealChain.objection(to: entry, checksum: file.checksum) else { return }
         core.log.write(.warning, "\(entry.name) can be read, and is not the file that the manifest "
                        + "\(directory.manifestPath) means. Restore it from a backup")
-        throw StorageError(.load, directory.path(entry), at: 0, .corrupt(
-            "its CRC-32C is not the one in the manifest: a bit of it flipped, or it is another file"))
+        throw StorageError(.load, directory.path(entry), at: 0, .corrupt(objection))
     }
 
     /// What is known for the files behind.
     private mutating func note(_ entry: AOFManifest.Entry, _ index: Int, _ file: ReplayRun.File) {
         let size = sizes[index]
+        chain.read(entry, bytes: size, file.seals)
         if entry.kind == .base {
-            expectation = SealExpectation(sequence: entry.covers)
+            // It is not appended to.
         } else if size == 0 {
             run.result.last = .empty(sealed: entry.id != nil)
         } else if file.seals.mode == .sealed {
-            expectation.sequence = file.seals.sequence
-            expectation.previous = SealPosition(sequence: file.seals.sequence, crc: file.seals.crc, bytes: size)
             run.result.last = .sealed(id: file.seals.id ?? 0)
         } else {
             if let start = file.seals.foreignStart {
-                expectation.sequence = file.seals.sequence
                 core.log.write(.warning, "\(entry.name) is not sealed from byte \(start) on: another server wrote "
                                + "\(size - start) bytes there. They were loaded, as far as they are whole; damage "
                                + "within them can't be told")
             }
-            expectation.previous = SealPosition(sequence: expectation.sequence ?? 0, bytes: size)
             run.result.last = file.seals.foreignStart == nil ? .unsealed : .none
         }
         // What was cut is measured then.

@@ -33,6 +33,14 @@ package struct AOFDirectory: Sendable {
         self.filename = filename
     }
 
+    /// The directory in which a manifest lies.
+    package init(_ fileSystem: any FileSystem, holding manifest: String, filename: String) {
+        self.fileSystem = fileSystem
+        path = FilePath.directory(manifest)
+        serverDirectory = FilePath.directory(path)
+        self.filename = filename
+    }
+
     package func path(_ name: String) -> String { FilePath.join(path, name) }
     package func path(_ entry: AOFManifest.Entry) -> String { path(entry.name) }
     package var manifestPath: String { path(AOFManifest.manifestName(filename)) }
@@ -71,6 +79,9 @@ package struct AOFDirectory: Sendable {
     /// Creates an empty file for `entry` and makes its name durable; persist the manifest that names it next, and
     /// only then append to it. A file of that name can only be left over from an attempt that no manifest knows.
     package func createFile(_ entry: AOFManifest.Entry) throws(StorageError) -> File {
+        if let status = try fileSystem.status(path(entry)), status.size > 0 {
+            _ = try AOFCut.setAside(path(entry), in: fileSystem, now: status.modified, mark: "stray")
+        }
         let file = try fileSystem.open(path(entry), .createOrEmpty)
         do throws(StorageError) {
             try fileSystem.syncDirectory(path)

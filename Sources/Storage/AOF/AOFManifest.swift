@@ -184,6 +184,12 @@ package struct AOFManifest: Equatable, Sendable {
         return dropped
     }
 
+    /// A new increment takes the place of `first` and of all behind it.
+    package mutating func replaceIncrements(from first: Entry, id: UInt64) -> Entry {
+        increments.removeAll { $0.sequence >= first.sequence }
+        return addIncrement(id: id)
+    }
+
     /// The files of HISTORY are gone; their entries are answered and forgotten.
     @discardableResult
     package mutating func forgetHistory() -> [Entry] {

@@ -18,6 +18,10 @@ package struct AOFCheckOptions: Sendable {
     package var timestamp: Int64?
     /// Say what would be done, do nothing.
     package var isDryRun = false
+    /// Keep whole batches behind damage.
+    package var salvages = false
+    /// Told how many bytes of how many were read, now and then.
+    package var progress: (@Sendable (Int, Int) -> Void)?
     /// For names of kept bytes, and which keys of an RDB file have expired.
     package var now = UnixMilliseconds(0)
 
@@ -46,12 +50,20 @@ package struct AOFCheckReport: Sendable {
         package var annotations = 0
         package var firstTimestamp: Int64?
         package var lastTimestamp: Int64?
+        package var seals: Seals?
+        package var lost: Lost?
+        /// Why it is not the file that the manifest means.
+        package var objection: String?
+        /// Another file with what is whole of it took its place.
+        package var isReplaced = false
         /// Where it would be, or was, cut.
         package var cut: Cut?
 
         package var isEmpty: Bool { size == 0 }
         /// Nothing is wrong with what is (or would be) left of it.
-        package var isGood: Bool { rdb?.isGood != false && (end.map { $0.kind == .whole } ?? isEmpty) }
+        package var isGood: Bool {
+            isReplaced || objection == nil && rdb?.isGood != false && (end.map { $0.kind == .whole } ?? isEmpty)
+        }
     }
 
     package struct Cut: Sendable {
@@ -68,6 +80,10 @@ package struct AOFCheckReport: Sendable {
     /// Why the check came to no end: a file that can't be opened, a manifest that makes no sense.
     package var error: StorageError?
     package var manifestError: AOFManifest.ParseError?
+    /// The manifest was damaged, and is written anew.
+    package var manifestIsMended = false
+    /// The file that took the place of damaged ones.
+    package var replacement: String?
     /// The check's outcome in a sentence, when it is bad.
     package var complaint: String?
     /// 0: the log is good, by now. 1: it is not.
@@ -94,6 +110,12 @@ package struct AOFCheck {
     var report: AOFCheckReport
     /// Lines read in all files so far, from 1.
     var line = 1
+    var chain = SealChain()
+    /// Where the chain stood before each file.
+    var positions: [SealPosition] = []
+    private var manifest: AOFManifest?
+    private var bytesTotal = 0
+    private var bytesDone = 0
 
     /// Says it has been told already.
     struct Failed: Error {}
@@ -117,7 +139,7 @@ package struct AOFCheck {
             try checkManifest()
         } else {
             dialogue.tell("Start checking Old-Style AOF")
-            try checkFile(report.path, report.path, .single, isLast: true)
+            try checkFile(report.path, report.path, .single, isLast: true, nil)
         }
     }
 
@@ -170,6 +192,13 @@ package struct AOFCheck {
             return try AOFManifest.parse(text.bytes, filename: name)
         } catch {
             report.manifestError = error
+            // Its files may prove it right.
+            if options.fixes || options.salvages,
+               let manifest = try? AOFManifest.parse(text.bytes, filename: name, verifies: false) {
+                tell("\(error.reason)")
+                report.manifestIsMended = true
+                return manifest
+            }
             tell("\n*** FATAL AOF MANIFEST FILE ERROR ***\n")
             if error.line > 0 { tell("Reading the manifest file, at line \(error.line)\n") }
             if !error.text.isEmpty { tell(">>> '\(error.text)'\n") }
@@ -180,6 +209,7 @@ package struct AOFCheck {
     private mutating func checkManifest() throws(Failed) {
         tell("Start checking Multi Part AOF")
         let manifest = try readManifest()
+        self.manifest = manifest
         let directory = FilePath.directory(report.path)
         let entries = manifest.loadOrder
         // The last file that holds anything.
@@ -188,6 +218,10 @@ package struct AOFCheck {
             let path = FilePath.join(directory, entry.name)
             let size = try attempt { check throws(StorageError) in try check.fileSystem.status(path)?.size }
             if size != 0 { last = index }
+            bytesTotal += size ?? 0
+            if let size, let objection = SealChain.objection(to: entry, size: size) {
+                throw fail("\(entry.name): \(objection)")
+            }
         }
         for (index, entry) in entries.enumerated() {
             let path = FilePath.join(directory, entry.name)
@@ -197,9 +231,40 @@ package struct AOFCheck {
             } else if index == 0 || entries[index - 1].kind == .base {
                 tell("Start to check INCR files.")
             }
-            try checkFile(path, entry.name, entry.kind == .base ? .base : .increment, isLast: index >= last)
+            try checkFile(path, entry.name, entry.kind == .base ? .base : .increment, isLast: index >= last, entry)
+            if report.replacement != nil { break }
         }
+        if report.manifestIsMended { try mendManifest(manifest) }
         tell("All AOF files and manifest are valid")
+    }
+
+    /// What it says is right, for its files are as it says; its checksum is not.
+    private mutating func mendManifest(_ manifest: AOFManifest) throws(Failed) {
+        if report.replacement != nil { return }
+        if options.isDryRun { throw fail("Dry run: the manifest was not written anew.") }
+        if !dialogue.ask("All files are as the manifest says. Write it anew? [y/N]: ") { throw fail("Aborting...") }
+        let directory = AOFDirectory(fileSystem, holding: report.path, filename: manifest.filename)
+        let path = report.path, now = options.now
+        let kept = try attempt { check throws(StorageError) in
+            let kept = path + ".damaged-\(now.seconds)"
+            if try check.fileSystem.status(kept) == nil { try check.fileSystem.link(path, kept) }
+            try directory.persist(manifest)
+            return kept
+        }
+        tell("The manifest was written anew; the damaged one is kept as \(kept)")
+    }
+
+    /// A damaged file that a cut alone does not mend. False: it does.
+    mutating func replaceIfNeeded(_ place: Int, _ end: AOFEnd, isLast: Bool) throws(Failed) -> Bool {
+        guard let manifest, end.seal != nil, options.salvages || (options.fixes && !isLast) else { return false }
+        if options.salvages && end.seal?.behind == nil && isLast { return false }
+        try replaceFiles(manifest, from: place, salvages: options.salvages)
+        return true
+    }
+
+    mutating func tellProgress(_ bytes: Int, ended: Bool = false) {
+        options.progress?(bytesDone + bytes, max(bytesTotal, bytesDone + bytes))
+        if ended { bytesDone += bytes }
     }
 
     private func isRDB(_ path: String) throws(StorageError) -> Bool {

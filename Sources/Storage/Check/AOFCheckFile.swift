@@ -3,12 +3,14 @@ import Primitives
 // One file of a check: reading it, judging its end, cutting it.
 
 extension AOFCheck {
-    mutating func checkFile(_ path: String, _ name: String, _ role: AOFCheckReport.Role,
-                            isLast: Bool) throws(Failed) {
+    mutating func checkFile(_ path: String, _ name: String, _ role: AOFCheckReport.Role, isLast: Bool,
+                            _ entry: AOFManifest.Entry?) throws(Failed) {
         let place = report.files.count
+        positions.append(chain.position)
         report.files.append(.init(path: path, name: name, role: role))
-        let stop = try attempt { check throws(StorageError) in try check.read(path, place) }
+        let stop = try attempt { check throws(StorageError) in try check.read(path, place, entry) }
         let file = report.files[place]
+        if let objection = file.objection { throw fail("\(name): \(objection)") }
         if file.isEmpty {
             tell("\(role.label) \(name) is empty")
             return
@@ -22,25 +24,36 @@ extension AOFCheck {
             tellEnd(file, end)
         }
         if end.kind == .whole {
+            tellSeals(file)
             tell("\(role.label) \(name) is valid")
             return
         }
+        try attempt { check throws(StorageError) in try check.noteLoss(place, end) }
+        if try replaceIfNeeded(place, end, isLast: isLast) { return }
         try fix(place, end, isLast: isLast)
     }
 
     // MARK: Reading
 
     /// Fills the report. Answers where an annotation later than the wanted time stands, if one does.
-    private mutating func read(_ path: String, _ place: Int) throws(StorageError) -> Int? {
+    private mutating func read(_ path: String, _ place: Int,
+                               _ entry: AOFManifest.Entry?) throws(StorageError) -> Int? {
         let handle = try fileSystem.open(path, .read)
         defer { fileSystem.close(handle) }
         report.files[place].size = try fileSystem.size(handle)
         if report.files[place].isEmpty { return nil }
-        var reader = AOFReader(try AOFSource(handle, in: fileSystem))
-        defer { note(reader, place) }
+        let source = try AOFSource(handle, in: fileSystem)
+        if entry?.whole != nil { source.computeChecksum() }
+        var reader = AOFReader(source, seals: entry.map { chain.expectation(for: $0) } ?? SealExpectation())
+        defer { note(reader, place, entry) }
+        var nextProgress = 1 << 22
         while true {
             switch try reader.next() {
-            case .record: break
+            case .record:
+                if reader.consumed >= nextProgress {
+                    nextProgress = reader.consumed + 1 << 22
+                    tellProgress(reader.consumed)
+                }
             case .annotation:
                 guard let timestamp = reader.timestamp else {
                     if options.timestamp != nil, reader.annotation.starts(with: "#TS:".utf8) {
@@ -52,6 +65,7 @@ extension AOFCheck {
                 report.files[place].lastTimestamp = timestamp
                 if let wanted = options.timestamp, timestamp > wanted {
                     // Within a unit: the unit is not whole before that time.
+                    if reader.seals.mode == .sealed { return reader.seals.batchStart }
                     return reader.isInUnit ? reader.wholeEnd : reader.offset
                 }
             case .preamble:
@@ -70,7 +84,16 @@ extension AOFCheck {
         }
     }
 
-    private mutating func note(_ reader: borrowing AOFReader, _ place: Int) {
+    private mutating func note(_ reader: borrowing AOFReader, _ place: Int, _ entry: AOFManifest.Entry?) {
+        report.files[place].seals = .init(reader.seals)
+        if let entry {
+            let kept = reader.end?.keep ?? report.files[place].size
+            chain.read(entry, bytes: kept, reader.seals)
+            if reader.end?.kind == .whole {
+                report.files[place].objection = SealChain.objection(to: entry, checksum: reader.source.checksum)
+            }
+        }
+        tellProgress(report.files[place].size, ended: true)
         report.files[place].records = reader.recordCount
         report.files[place].units = reader.unitCount
         report.files[place].annotations = reader.annotationCount
@@ -104,7 +127,7 @@ extension AOFCheck {
 
     private mutating func fix(_ place: Int, _ end: AOFEnd, isLast: Bool) throws(Failed) {
         let file = report.files[place]
-        if !options.fixes {
+        if !options.fixes && !options.salvages {
             throw fail("AOF \(file.name) is not valid. Use the --fix option to try fixing it.")
         }
         if !isLast { throw fail("Failed to truncate AOF \(file.name) because it is not the last file") }

@@ -7,6 +7,8 @@ extension AOFCheckReport {
                       JSONText.field("status", Int(status)), JSONText.field("multi_part", isMultiPart)]
         fields.append(JSONText.field("files", json: JSONText.array(files.map(\.json))))
         if let error { fields.append(JSONText.field(error)) }
+        if manifestIsMended { fields.append(JSONText.field("manifest_mended", status == 0)) }
+        if let replacement { fields.append(JSONText.field("replacement", replacement)) }
         if let manifestError {
             fields.append(JSONText.field("manifest_error", json: JSONText.object([
                 JSONText.field("line", manifestError.line), JSONText.field("text", manifestError.text),
@@ -25,6 +27,10 @@ extension AOFCheckReport.FileReport {
                       JSONText.field("transactions", units), JSONText.field("annotations", annotations)]
         if let firstTimestamp { fields.append(JSONText.field("first_timestamp", Int(firstTimestamp))) }
         if let lastTimestamp { fields.append(JSONText.field("last_timestamp", Int(lastTimestamp))) }
+        if let seals { fields.append(JSONText.field("seals", json: seals.json)) }
+        if let lost { fields.append(JSONText.field("lost", json: lost.json)) }
+        if let objection { fields.append(JSONText.field("objection", objection)) }
+        if isReplaced { fields.append(JSONText.field("replaced", true)) }
         if let rdb { fields.append(JSONText.field("rdb", json: rdb.json)) }
         if let end {
             fields.append(JSONText.field("end", end.kind.rawValue))
@@ -41,6 +47,28 @@ extension AOFCheckReport.FileReport {
             if let keptAt = cut.keptAt { parts.append(JSONText.field("kept_at", keptAt)) }
             fields.append(JSONText.field("cut", json: JSONText.object(parts)))
         }
+        return JSONText.object(fields)
+    }
+}
+
+extension AOFCheckReport.FileReport.Seals {
+    var json: String {
+        var fields = [JSONText.field("batches", batches), JSONText.field("first_sequence", firstSequence),
+                      JSONText.field("last_sequence", lastSequence)]
+        if let firstTime { fields.append(JSONText.field("first_time_ms", Int(firstTime.rawValue))) }
+        if let lastTime { fields.append(JSONText.field("last_time_ms", Int(lastTime.rawValue))) }
+        if let foreignStart { fields.append(JSONText.field("unsealed_from", foreignStart)) }
+        return JSONText.object(fields)
+    }
+}
+
+extension AOFCheckReport.FileReport.Lost {
+    var json: String {
+        var fields = [JSONText.field("offset", offset), JSONText.field("bytes", bytes),
+                      JSONText.field("first_sequence", firstSequence), JSONText.field("last_sequence", lastSequence)]
+        if let after { fields.append(JSONText.field("after_ms", Int(after.rawValue))) }
+        if let before { fields.append(JSONText.field("before_ms", Int(before.rawValue))) }
+        fields.append(JSONText.field("keys", json: JSONText.array(keys.map { JSONText.quoted($0) })))
         return JSONText.object(fields)
     }
 }

@@ -1,0 +1,47 @@
+import Primitives
+
+/// Follows a log over its files: what is expected of the next one. For the server's start, the check tool and restores.
+package struct SealChain: Sendable {
+    /// Of the last batch so far; nil: unknown.
+    package private(set) var sequence: Int?
+    /// How the last increment that holds anything ends; nil: there was none.
+    package private(set) var previous: SealPosition?
+
+    package init() {}
+
+    package var position: SealPosition {
+        var result = previous ?? SealPosition()
+        result.sequence = sequence ?? 0
+        return result
+    }
+
+    package func expectation(for entry: AOFManifest.Entry) -> SealExpectation {
+        entry.kind == .base ? SealExpectation()
+            : SealExpectation(id: entry.id, sequence: sequence, previous: previous)
+    }
+
+    /// The file was read.
+    /// - Parameter bytes: what of it counts.
+    package mutating func read(_ entry: AOFManifest.Entry, bytes: Int, _ seals: SealState) {
+        if entry.kind == .base {
+            sequence = entry.covers
+            previous = nil
+            return
+        }
+        if bytes == 0 { return }
+        if seals.isSealed { sequence = seals.sequence }
+        previous = SealPosition(sequence: sequence ?? 0, crc: seals.mode == .sealed ? seals.crc : 0, bytes: bytes)
+    }
+
+    /// Why a file of this size is not the one that the manifest means; nil: it may be.
+    package static func objection(to entry: AOFManifest.Entry, size: Int) -> String? {
+        guard let whole = entry.whole, whole.bytes != size else { return nil }
+        return "it has \(size) bytes, and the manifest says \(whole.bytes): it was cut, or is another file"
+    }
+
+    /// Why a file with this checksum is not; nil: it is.
+    package static func objection(to entry: AOFManifest.Entry, checksum: UInt32?) -> String? {
+        guard let whole = entry.whole, let checksum, whole.crc != checksum else { return nil }
+        return "its CRC-32C is not the one in the manifest: a bit of it flipped, or it is another file"
+    }
+}
