@@ -56,12 +56,48 @@ extension Engine {
     private func noteSlow(_ id: Int, _ elapsed: UInt64, _ session: Session, _ arguments: Arguments) {
         let flags = table.commands[id].flags
         if let threshold = timing.slowThreshold, elapsed >= threshold, !flags.contains(.skipSlowlog) {
-            slowLog.add(arguments, redacted: redactedArguments, nanoseconds: elapsed, at: keyspace.now,
+            slowLog.add(arguments, redacted: redactedArguments, amount: Int64(elapsed / 1000), at: keyspace.now,
                         address: addressOf(session), name: session.name)
         }
         if !flags.contains(.blocking) {
             latencyMonitor.add(flags.contains(.fast) ? "fast-command" : "command",
                                milliseconds: Int64(elapsed / 1_000_000), at: keyspace.now)
+        }
+    }
+
+    // MARK: Large requests and replies, expensive keys
+
+    /// What a request took on its way, if it was not kept as it came.
+    func requestBytes(_ arguments: Arguments) -> Int {
+        var bytes = 0
+        for index in 0..<arguments.count { bytes &+= arguments[index].count &+ 8 }
+        return bytes
+    }
+
+    @inline(never)
+    func noteLarge(_ id: Int, request: Int, reply: Int, _ session: Session, _ arguments: Arguments) {
+        if table.commands[id].flags.contains(.skipSlowlog) || session === ownSession { return }
+        for (log, bytes, limit) in [(largeRequests, request, largestUnnoticedRequest),
+                                    (largeReplies, reply, largestUnnoticedReply)] where bytes >= limit {
+            log.add(arguments, redacted: redactedArguments, amount: Int64(bytes), at: keyspace.now,
+                    address: addressOf(session), name: session.name)
+        }
+    }
+
+    /// Begins, ends (`keys` is not active) or forgets (nil) a session of HOTKEYS.
+    package func trackHotKeys(_ keys: HotKeys?) {
+        hotKeys = keys
+        tracksHotKeys = keys?.isActive == true
+    }
+
+    @inline(never)
+    func noteHotKeys(_ id: Int, _ arguments: Arguments, nanoseconds: UInt64, bytes: Int) {
+        guard let hotKeys else { return }
+        hotKeys.checkEnd(keyspace.now)
+        if hotKeys.isActive {
+            hotKeys.note(table.commands + id, arguments, HotKeys.Cost(nanoseconds: nanoseconds, bytes: bytes))
+        } else {
+            tracksHotKeys = false
         }
     }
 

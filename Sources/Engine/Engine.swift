@@ -125,6 +125,14 @@ package final class Engine {
     /// Between a command's begin and the gating of its reply.
     var isRunning = false
     package let slowLog = SlowLog()
+    package let largeRequests = SlowLog()
+    package let largeReplies = SlowLog()
+    /// Requests and replies of fewer bytes are of no interest to COMMANDLOG.
+    package var largestUnnoticedRequest = Int.max
+    package var largestUnnoticedReply = Int.max
+    /// The session of HOTKEYS, running or ended.
+    package internal(set) var hotKeys: HotKeys?
+    var tracksHotKeys = false
     package let latencyMonitor = LatencyMonitor()
     /// By command id; made at a command's first call.
     package let histograms: UnsafeMutablePointer<UnsafeMutablePointer<LatencyHistogram>?>
@@ -238,6 +246,13 @@ package final class Engine {
         let began = clockAtStart()
         let failed = perform(command, id, &call, start, session)
         book(id, from: began, session, arguments)
+        let sent = raw?.count ?? requestBytes(arguments), replied = session.output.pointee.count &- start
+        if sent >= largestUnnoticedRequest || replied >= largestUnnoticedReply {
+            noteLarge(id, request: sent, reply: replied, session, arguments)
+        }
+        if tracksHotKeys {
+            noteHotKeys(id, arguments, nanoseconds: lastClockReading.pointee &- began, bytes: sent &+ replied)
+        }
         let cell = statistics + id
         if failed { cell.pointee.failed += 1 }
         if !isRetry {

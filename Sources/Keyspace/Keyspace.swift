@@ -54,6 +54,8 @@ package struct Keyspace: ~Copyable {
     /// What a touched entry's access field becomes: the LRU clock (seconds, 24 bits), when `usesLFU` is false.
     package var accessClock: UInt32 = 0
     package var usesLFU = false
+    /// False: only changes refresh the access field (eviction by the time of the last change).
+    package var readsAreUses = true
     package var lfu = LFU()
     /// CLIENT NO-TOUCH: reads leave the access field alone.
     package var noTouch = false
@@ -116,7 +118,7 @@ package struct Keyspace: ~Copyable {
         switch access {
         case .read:
             statistics.hits += 1
-            touch(entry)
+            if readsAreUses { touch(entry) }
         case .glance: statistics.hits += 1
         case .write: touch(entry)
         case .peek: break

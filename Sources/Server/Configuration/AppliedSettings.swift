@@ -36,6 +36,7 @@ extension ServerCore {
 extension ServerCore {
     private func copyMemorySettings() {
         engine.keyspace.usesLFU = configuration.maxmemoryPolicy.usesLFU
+        engine.keyspace.readsAreUses = !configuration.maxmemoryPolicy.usesLRM
         engine.keyspace.lfu.logFactor = configuration.lfuLogFactor
         engine.keyspace.lfu.decayMinutes = configuration.lfuDecayTime
         engine.eviction.policy = configuration.maxmemoryPolicy.eviction
@@ -48,15 +49,17 @@ extension ServerCore {
 
 extension MaxmemoryPolicy {
     package var usesLFU: Bool { self == .allkeysLfu || self == .volatileLfu }
+    /// The least recently modified go: reading a key is no use of it.
+    package var usesLRM: Bool { self == .allkeysLrm || self == .volatileLrm }
 
     var eviction: EvictionPolicy? {
         switch self {
         case .noeviction: nil
-        case .volatileLru: EvictionPolicy(.leastRecent, sparesPersistentKeys: true)
+        case .volatileLru, .volatileLrm: EvictionPolicy(.leastRecent, sparesPersistentKeys: true)
         case .volatileLfu: EvictionPolicy(.leastFrequent, sparesPersistentKeys: true)
         case .volatileRandom: EvictionPolicy(.random, sparesPersistentKeys: true)
         case .volatileTtl: EvictionPolicy(.soonestExpired, sparesPersistentKeys: true)
-        case .allkeysLru: EvictionPolicy(.leastRecent, sparesPersistentKeys: false)
+        case .allkeysLru, .allkeysLrm: EvictionPolicy(.leastRecent, sparesPersistentKeys: false)
         case .allkeysLfu: EvictionPolicy(.leastFrequent, sparesPersistentKeys: false)
         case .allkeysRandom: EvictionPolicy(.random, sparesPersistentKeys: false)
         }

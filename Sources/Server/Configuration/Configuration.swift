@@ -120,6 +120,10 @@ package final class Configuration {
     package var loglevel = LogLevel.notice
     package var slowlogMaxLen = 128
     package var slowlogLogSlowerThan = 10000
+    package var commandlogRequestLargerThan = 1 << 20
+    package var commandlogLargeRequestMaxLen = 128
+    package var commandlogReplyLargerThan = 1 << 20
+    package var commandlogLargeReplyMaxLen = 128
     package var latencyMonitorThreshold = 0
     package var notifyKeyspaceEvents = EventClass(rawValue: 0)
     package var latencyTrackingInfoPercentiles = [50, 99, 99.9]

@@ -30,9 +30,11 @@ package enum MaxmemoryPolicy: String, ConfigurationChoice {
     case volatileLfu = "volatile-lfu"
     case volatileRandom = "volatile-random"
     case volatileTtl = "volatile-ttl"
+    case volatileLrm = "volatile-lrm"
     case allkeysLru = "allkeys-lru"
     case allkeysLfu = "allkeys-lfu"
     case allkeysRandom = "allkeys-random"
+    case allkeysLrm = "allkeys-lrm"
     case noeviction
 }
 

@@ -28,6 +28,10 @@ package final class ControlState {
     /// DEBUG PAUSE-CRON 1.
     package var cronIsPaused = false
 
+    /// The process' user and system time, in microseconds, when the session of HOTKEYS began, and when it ended.
+    var hotKeysProcessorTime: (user: Int64, system: Int64) = (0, 0)
+    var hotKeysProcessorEnd: (user: Int64, system: Int64)?
+
     init() {}
 
     func notePeak(_ used: Int) { peakMemory = max(peakMemory, used) }
@@ -41,7 +45,9 @@ extension ServerCore {
         engine.onKeyEvent = { [unowned(unsafe) engine] event in engine.notify(event) }
         copyObservationSettings()
         configuration.onChange("slowlog-log-slower-than", "slowlog-max-len", "latency-monitor-threshold",
-                               "latency-tracking") { core throws(ConfigurationError) in
+                               "latency-tracking", "commandlog-request-larger-than",
+                               "commandlog-large-request-max-len", "commandlog-reply-larger-than",
+                               "commandlog-large-reply-max-len") { core throws(ConfigurationError) in
             core.copyObservationSettings()
         }
         let facts = MemoryFacts(self)
@@ -56,6 +62,11 @@ extension ServerCore {
         engine.timing.keepsHistograms = configuration.latencyTracking
         engine.slowLog.maximumLength = configuration.slowlogMaxLen
         engine.latencyMonitor.threshold = Int64(configuration.latencyMonitorThreshold)
+        let (request, reply) = (configuration.commandlogRequestLargerThan, configuration.commandlogReplyLargerThan)
+        engine.largestUnnoticedRequest = request < 0 ? .max : request
+        engine.largestUnnoticedReply = reply < 0 ? .max : reply
+        engine.largeRequests.maximumLength = configuration.commandlogLargeRequestMaxLen
+        engine.largeReplies.maximumLength = configuration.commandlogLargeReplyMaxLen
         engine.timingChanged()
     }
 

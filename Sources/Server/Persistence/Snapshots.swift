@@ -9,7 +9,7 @@ import Glibc
 // Dumps: SAVE, BGSAVE, save points. What a crash leaves at each step stands in SnapshotImage.swift.
 
 extension MaxmemoryPolicy {
-    var usesLRU: Bool { self == .allkeysLru || self == .volatileLru }
+    var usesLRU: Bool { self == .allkeysLru || self == .volatileLru || usesLRM }
 }
 
 extension Persistence {

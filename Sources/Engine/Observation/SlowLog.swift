@@ -1,12 +1,13 @@
 import Primitives
 import RESP
 
-/// The latest commands that took long, newest last.
+/// The latest commands that took long, newest last; or those whose request or reply was large.
 package final class SlowLog {
     package struct Entry {
         package let id: Int64
         package let time: UnixMilliseconds
-        package let microseconds: Int64
+        /// Microseconds, or bytes.
+        package let amount: Int64
         package let arguments: [[UInt8]]
         package let address: String
         package let name: [UInt8]
@@ -25,7 +26,7 @@ package final class SlowLog {
 
     init() {}
 
-    func add(_ arguments: Arguments, redacted: UInt64, nanoseconds: UInt64, at time: UnixMilliseconds,
+    func add(_ arguments: Arguments, redacted: UInt64, amount: Int64, at time: UnixMilliseconds,
              address: String, name: [UInt8]) {
         let count = min(arguments.count, Self.shownArguments)
         var shown: [[UInt8]] = []
@@ -38,7 +39,7 @@ package final class SlowLog {
                 shown.append(Self.shortened(arguments[index]))
             }
         }
-        entries.append(Entry(id: nextID, time: time, microseconds: Int64(nanoseconds / 1000), arguments: shown,
+        entries.append(Entry(id: nextID, time: time, amount: amount, arguments: shown,
                              address: address, name: name))
         nextID += 1
         trim()

@@ -27,21 +27,26 @@ enum SlowlogCommands {
 
     private static func get(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         if call.count > 3 { throw .wrongArity }
-        var count = 10
-        let entries = core.engine.slowLog.entries
-        if call.count == 3 {
-            guard let wanted = Decimal.parseInt64(call[2]), wanted >= -1 else {
-                throw .text("ERR count should be greater than or equal to -1")
-            }
-            count = wanted == -1 ? entries.count : Int(wanted)
+        let log = core.engine.slowLog
+        reply(log, count: call.count == 3 ? try count(call, log) : 10, call)
+    }
+
+    /// Argument 2: how many entries; −1: all.
+    static func count(_ call: Call, _ log: SlowLog) throws(CommandError) -> Int {
+        guard let wanted = Decimal.parseInt64(call[2]), wanted >= -1 else {
+            throw .text("ERR count should be greater than or equal to -1")
         }
-        let shown = entries.suffix(count).reversed()
+        return wanted == -1 ? log.entries.count : Int(wanted)
+    }
+
+    static func reply(_ log: SlowLog, count: Int, _ call: Call) {
+        let shown = log.entries.suffix(count).reversed()
         call.reply.array(shown.count)
         for entry in shown {
             call.reply.array(6)
             call.reply.integer(entry.id)
             call.reply.integer(entry.time.seconds)
-            call.reply.integer(entry.microseconds)
+            call.reply.integer(entry.amount)
             call.reply.array(entry.arguments.count)
             for argument in entry.arguments { argument.withUnsafeBytes { call.reply.bulk($0) } }
             call.reply.bulk(entry.address)
