@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Testing
 import TestSupport
 
@@ -101,7 +102,10 @@ struct MigrateTests {
         process.arguments = ["--port", "\(port)", "--save", "", "--dir", directory.path]
         process.standardOutput = FileHandle.nullDevice
         try process.run()
-        defer { process.terminate(); process.waitUntilExit() }
+        defer {
+            kill(process.processIdentifier, SIGKILL)
+            _ = ServerRun.waits { !process.isRunning }
+        }
         #expect(ServerRun.waits { source.answer("PING\r\n", port: port) == "+PONG\r\n" })
         let fill = "SET s v\r\nRPUSH l a b\r\nSADD i 1 2 3\r\nSADD m x y\r\nZADD z 1 a 2 b\r\nHSET h f v\r\n"
             + "XADD x 1-1 f v\r\nXGROUP CREATE x g 0\r\nXREADGROUP GROUP g c STREAMS x >\r\nPFADD p a b c\r\n"
