@@ -66,7 +66,8 @@ extension Engine {
     }
 
     private func checkLoading(_ flags: CommandFlags) -> CommandError? {
-        flags.contains(.loading) ? nil : .text("LOADING Redis is loading the dataset in memory")
+        if flags.contains(.loading) { return nil }
+        return .message("LOADING Redis is loading the dataset in memory (\(state.loadedPercent) %)")
     }
 
     /// Inside MULTI everything is queued but what ends or guards the transaction.

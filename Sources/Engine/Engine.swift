@@ -21,6 +21,8 @@ package struct CommandStatistics {
 /// Why the data set is not to be changed or read at present.
 package struct ServiceState {
     package var isLoading = false
+    /// How far loading is, while `isLoading`.
+    package var loadedPercent = 0
     /// Whole error line with which writes are refused; nil: they are welcome.
     package var writeRefusal: String?
     /// MISCONF line for a failed snapshot with stop-writes-on-bgsave-error.

@@ -22,6 +22,7 @@ package enum AllCommands {
         CommandListing.all,
         ServerCommands.all,
         PersistenceCommands.all,
+        BackupCommands.all,
         DurabilityCommands.all,
         DebugCommands.all,
         InfoCommand.all,

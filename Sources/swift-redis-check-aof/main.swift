@@ -30,6 +30,8 @@ struct CheckAOF: ParsableCommand {
     var dryRun = false
     @Flag(help: "Print one JSON object instead of lines; never asks.")
     var json = false
+    @Flag(help: "The argument is a directory that BACKUP made: check that it is sealed and whole.")
+    var verifyBackup = false
     @Flag(name: [.customShort("v"), .long], help: "Print the version.")
     var version = false
     @Argument(help: ArgumentHelp("The file to check.", valueName: "file.manifest|file.aof"))
@@ -62,7 +64,12 @@ struct CheckAOF: ParsableCommand {
             }
             options.timestamp = seconds == 0 ? nil : seconds
         }
-        let report = AOFCheck.run(path, in: PosixFileSystem(), options, dialogue())
+        let report: AOFCheckReport
+        if verifyBackup {
+            report = BackupCheck.run(path, in: PosixFileSystem(), dialogue())
+        } else {
+            report = AOFCheck.run(path, in: PosixFileSystem(), options, dialogue())
+        }
         if json { print(report.json) }
         if report.status != 0 { throw ExitCode(report.status) }
     }

@@ -56,6 +56,14 @@ package final class Configuration {
     package var rdbchecksum = true
     package var rdbcompression = true
     package var rdbSkipUnsupported = false
+    package var backupdirname = "backupdir"
+    package var backupSealedTtl = 0
+    package var preloadFile = ""
+    package var aofScrub = true
+    /// Bytes a second.
+    package var aofScrubRate = 16 << 20
+    /// Seconds from the end of one pass to the beginning of the next.
+    package var aofScrubInterval = 86400
     package var rdbDelSyncFiles = false
     package var stopWritesOnBgsaveError = true
     package var aofRewriteIncrementalFsync = true

@@ -9,6 +9,20 @@ extension ValueCheck where Value == String {
         }
     }
 
+    static func isFileNameOrEmpty(_ directive: String) -> ValueCheck {
+        ValueCheck { text throws(ConfigurationError) in
+            if text.contains("/") { throw ConfigurationError("\(directive) can't be a path, just a dirname") }
+        }
+    }
+
+    static var isPreloadFile: ValueCheck {
+        ValueCheck { text throws(ConfigurationError) in
+            guard text.isEmpty || Preload.parse(text) != nil else {
+                throw ConfigurationError("preload-file must be rdb:PATH or aof:MANIFEST")
+            }
+        }
+    }
+
     static var isHostName: ValueCheck {
         ValueCheck { text throws(ConfigurationError) in
             if text.utf8.count >= 256 { throw ConfigurationError("Hostnames must be less than 256 characters") }

@@ -260,6 +260,7 @@ extension Persistence {
             finishHealing()
         }
         core.log.write(.notice, "Background AOF rewrite finished successfully")
+        backup.baseIsDurable()
         removeHistory()
     }
 
@@ -273,6 +274,7 @@ extension Persistence {
         for entry in manifest.history {
             core.log.write(.notice, "Removing the history file \(entry.name) in the background")
         }
+        backup.keep(manifest.history)
         let directory = directory
         let before = manifest
         disk.run { () throws(StorageError) -> AOFManifest in
@@ -308,6 +310,7 @@ extension Persistence {
     /// Ends the operation. After three failures in a row the next automatic try waits one minute, then two, four … an
     /// hour at most, for each try may leave one more increment.
     func rewriteFailed(isFailure: Bool = true) {
+        backup.rewriteFailed()
         if healing != nil {
             healing = nil
             healFailures += 1
@@ -350,6 +353,7 @@ extension Persistence {
         core.log.write(.warning, "Writing a new AOF from memory to heal the log.")
         rewriteIsScheduled = false
         healing = Healing()
+        backup.logBroke("the log was healed; what it had may not be on the disk")
         prepareFiles(persists: false)
     }
 
@@ -386,6 +390,7 @@ extension Persistence {
         guard logMode != .off else { return }
         generation += 1
         rewriteIsScheduled = false
+        backup.logBroke("the log was turned off")
         if let child, !child.purpose.isDump {
             core.log.write(.notice, "Killing running AOF rewrite child: \(child.pid)")
             cancelChild()

@@ -121,6 +121,11 @@ package final class Persistence {
     var lastSnapshotCopied = 0
     var snapshotCount = 0
 
+    // MARK: Backups and the scrub
+
+    private(set) lazy var backup = Backup(self)
+    private(set) lazy var scrub = Scrub(self)
+
     // MARK: Loading
 
     var loading: LoadingProgress?
@@ -155,6 +160,8 @@ package final class Persistence {
     /// Ten times a second, or as `hz` says.
     func cron() {
         pollChild()
+        backup.cron()
+        scrub.cron()
         if log?.isHealthy == false { healthChanged() }
         if healing?.isDurable == true { finishHealing() }
         if operation == .switching { finishSwitch() }
@@ -203,6 +210,7 @@ package final class Persistence {
             core.log.write(.notice, "Fork CoW for \(done.purpose.title): current \(copied) MB, peak \(peak) MB, "
                            + "average \(copied) MB")
         }
+        if backup.childEnded(end) { return }
         if done.purpose.isDump { snapshotEnded(done, end, cancelled) } else { baseEnded(done, end, cancelled) }
     }
 

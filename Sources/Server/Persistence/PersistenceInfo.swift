@@ -19,6 +19,7 @@ extension Persistence {
         writer.field("module_fork_in_progress", 0)
         writer.field("module_fork_last_cow_size", 0)
         if isLogEnabled { reportLogFiles(&writer) }
+        scrub.report(&writer)
         if engine.state.isLoading, let loading { report(loading, &writer) }
     }
 

@@ -66,13 +66,23 @@ enum Recovery {
         if core.configuration.appendonly {
             try openLog(core, persistence)
         } else {
-            _ = try loadDump(core)
+            try loadFirst(core)
         }
         core.engine.changesSinceSave = 0
         core.engine.keyspace.expired.removeAll()
         core.engine.keyspace.expiredFields.removeAll()
         try removeTemporaries(core)
+        persistence.backup.recover()
         persistence.loading = nil
+    }
+
+    /// The dump; else what `preload-file` names.
+    private static func loadFirst(_ core: ServerCore) throws(StorageError) {
+        if try loadDump(core) {
+            Preload.tellIgnored(core)
+        } else {
+            _ = try Preload.load(core)
+        }
     }
 
     // MARK: The log
@@ -82,9 +92,10 @@ enum Recovery {
         var loaded: LogReplayResult?
         try syncNames(directory)
         if let found = try findLog(directory) {
+            Preload.tellIgnored(core)
             loaded = try replay(core, found)
         } else {
-            _ = try loadDump(core)
+            try loadFirst(core)
         }
         try openFiles(core, persistence, loaded)
     }
@@ -268,6 +279,12 @@ enum Recovery {
     /// False: there is no dump.
     static func loadDump(_ core: ServerCore, replacesKeys: Bool = false) throws(StorageError) -> Bool {
         guard let dump = try dumpFile(core) else { return false }
+        try loadDump(core, dump, replacesKeys: replacesKeys)
+        return true
+    }
+
+    static func loadDump(_ core: ServerCore, _ dump: (path: String, size: Int),
+                         replacesKeys: Bool) throws(StorageError) {
         let persistence = core.persistence
         let began = MonotonicNanoseconds.now()
         beginLoading(persistence, totalBytes: dump.size)
@@ -291,7 +308,6 @@ enum Recovery {
         swap(&persistence.functions, &result.functions)
         swap(&persistence.moduleAux, &result.moduleAux)
         core.log.write(.notice, "DB loaded from disk: \(seconds(since: began)) seconds")
-        return true
     }
 
     /// The keyspace for a loader: clients are answered meanwhile (with LOADING), so it may not be held exclusively.
@@ -344,9 +360,11 @@ enum Recovery {
             let share = Double(loading.loadedBytes) * 100 / Double(max(loading.totalBytes, 1))
             core.log.write(.notice, "Loading: \(keys) keys, \(loading.loadedBytes / 1_048_576) MB of "
                            + "\(loading.totalBytes / 1_048_576) MB (\(twoDigits(min(share, 100))) %), "
-                           + "\(loading.loadedBytes / 1_048_576 / Int(elapsed)) MB/s")
+                           + "\(loading.loadedBytes / 1_048_576 / Int(elapsed)) MB/s, "
+                           + "\(core.persistence.loadingSecondsLeft) seconds left")
         }
         core.persistence.loading = loading
+        core.engine.state.loadedPercent = Int(core.persistence.loadingPercent)
         if core.persistence.answersWhileLoading { core.loop.runOnce() }
     }
 

@@ -205,6 +205,15 @@ package struct AOFManifest: Equatable, Sendable {
         return manifest
     }
 
+    /// The manifest of a backup.
+    package init(filename: String, base: Entry, increments: [Entry]) {
+        self.filename = filename
+        self.base = base
+        self.increments = increments
+        baseSequence = base.sequence
+        incrementSequence = increments.last?.sequence ?? 0
+    }
+
     /// The manifest is the one that `upgrading` makes: the old file may still have to be moved.
     package var isUpgrade: Bool {
         increments.isEmpty && history.isEmpty && base?.name == filename

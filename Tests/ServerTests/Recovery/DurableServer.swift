@@ -76,9 +76,25 @@ final class DurableServer {
     /// One command, one reply: a line without its type's letter for `+` and `:`, a bulk's text, `nil` for null.
     @discardableResult
     func call(_ words: String...) -> String {
+        request(words)
+        return reply()
+    }
+
+    /// A command that answers an array of simple replies.
+    func list(_ words: String...) -> [String] {
+        request(words)
+        let line = readLine()
+        guard line.first == "*", let count = Int(line.dropFirst()) else { return [line] }
+        return (0..<count).map { _ in reply() }
+    }
+
+    private func request(_ words: [String]) {
         var request = "*\(words.count)\r\n"
         for word in words { request += "$\(word.utf8.count)\r\n\(word)\r\n" }
         _ = request.withCString { send(socketDescriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
+    }
+
+    private func reply() -> String {
         let line = readLine()
         switch line.first {
         case "+", ":": return String(line.dropFirst())

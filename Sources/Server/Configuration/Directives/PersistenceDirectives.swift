@@ -35,5 +35,11 @@ extension Directives {
         .bool("rdb-skip-unsupported", \.rdbSkipUnsupported),
         .bool("aof-seal", \.aofSeal),
         .choice("aof-on-corruption", \.aofOnCorruption),
+        .text("backupdirname", \.backupdirname, [.immutable], check: .isFileNameOrEmpty("backupdirname")),
+        .integer("backup-sealed-ttl", \.backupSealedTtl, 0...unbounded),
+        .text("preload-file", \.preloadFile, [.immutable], check: .isPreloadFile),
+        .bool("aof-scrub", \.aofScrub),
+        .integer("aof-scrub-rate", \.aofScrubRate, 65536...unbounded, as: .memory),
+        .integer("aof-scrub-interval", \.aofScrubInterval, 1...int32),
     ] }
 }
