@@ -87,6 +87,32 @@ final class ScratchDirectory {
         #expect(difference.isEqual && difference.equal == 9)
     }
 
+    /// Dumps are read as gzip and LZ4 leave them, and damage to those is told.
+    @Test func compressedDumpsAreReadAsTheyAre() throws {
+        let place = try ScratchDirectory()
+        let good = try RDBFixture.bytes(fixture("redis-7.0"))
+        let frame = ForeignFile.lz4(good)
+        let lz4 = try place.write("dump.rdb.lz4", frame)
+        _ = try place.write("dump.rdb", good)
+        let gzip = Process()
+        gzip.executableURL = URL(fileURLWithPath: "/bin/gzip")
+        gzip.arguments = ["\(place.path)/dump.rdb"]
+        try gzip.run()
+        gzip.waitUntilExit()
+        for path in [lz4, "\(place.path)/dump.rdb.gz"] {
+            #expect(try diff(fixture("redis-7.0"), path).isEqual)
+            let report = try DumpVerify.run(path, threads: 2, skipsUnsupported: false, now: UnixMilliseconds(0),
+                                            in: fileSystem)
+            #expect(report.isGood && report.keys == 171)
+        }
+        let torn = try place.write("torn.lz4", Array(frame.prefix(frame.count / 2)))
+        let report = try DumpSalvage.run(torn, to: "\(place.path)/out", DumpCopyOptions(), in: fileSystem) { _ in }
+        #expect(report.keysWritten > 0 && report.gapCount > 0)
+        #expect(throws: StorageError.self) {
+            try DumpVerify.run(torn, threads: 2, skipsUnsupported: false, now: UnixMilliseconds(0), in: fileSystem)
+        }
+    }
+
     // MARK: Comparing
 
     @Test func differencesAreNamed() throws {

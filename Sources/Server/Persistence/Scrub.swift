@@ -5,10 +5,10 @@ import Synchronization
 import Glibc
 #endif
 
-// Looking for bit rot before it is needed: files that nobody writes to any more (the log's base, its closed increments,
-// the dump) are read again on a thread of its own, slowly, and their checksums compared. What is found is logged and told
-// by INFO persistence, and healed from memory, which has all of it: a rewrite replaces the log's files, a snapshot
-// the dump. Nothing is changed on the disk by the scrub itself.
+// Looking for bit rot before it is needed: files that nobody writes to any more (the log's base, its closed
+// increments, the dump) are read again on a thread of its own, slowly, and their checksums compared. What is found is
+// logged and told by INFO persistence, and healed from memory, which has all of it: a rewrite replaces the log's
+// files, a snapshot the dump. Nothing is changed on the disk by the scrub itself.
 //
 // A file that vanishes meanwhile was replaced by a rewrite: no finding.
 

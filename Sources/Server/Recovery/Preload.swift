@@ -2,9 +2,9 @@ import Engine
 import Primitives
 import Storage
 
-// `preload-file rdb:PATH|aof:MANIFEST`: the data set that a server begins with which has none of its own, for restoring a
-// backup. A server that has a log or a dump loads those, and says so: what was acknowledged since the restore counts more
-// than what the directive still says. The preloaded files are read, never changed.
+// `preload-file rdb:PATH|aof:MANIFEST`: the data set that a server begins with which has none of its own, for
+// restoring a backup. A server that has a log or a dump loads those, and says so: what was acknowledged since the
+// restore counts more than what the directive still says. The preloaded files are read, never changed.
 
 enum Preload {
     /// Nil: the text names no file.

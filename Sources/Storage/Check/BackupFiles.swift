@@ -3,7 +3,7 @@ import Primitives
 import Glibc
 #endif
 
-// What a backup does to the disk. It is a directory of its own, `dir`/`backupdirname`, with files that nobody writes to:
+// What a backup does to the disk: a directory of its own, `dir`/`backupdirname`, with files that nobody writes to.
 //
 //     base          a hard link of the log's BASE (a copy where links can't be made)
 //     increments    hard links of those that are closed; the one that is being written: a copy up to the seal
@@ -69,7 +69,8 @@ package struct BackupFiles: Sendable {
         var done = 0
         while done < size {
             let step = min(buffer.count, size - done)
-            let count = try fileSystem.read(input, at: done, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<step]))
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<step])
+            let count = try fileSystem.read(input, at: done, into: room)
             guard count == step else {
                 throw StorageError(.read, source, at: done + count, .truncated("\(size) bytes were there"))
             }
@@ -132,6 +133,7 @@ package enum BackupCheck {
         } catch {
             var report = AOFCheckReport(path: directory)
             report.error = error
+            report.status = 1
             dialogue.tell("\(error)")
             return report
         }

@@ -10,7 +10,8 @@ import Testing
     }
 
     /// Waits, with `meanwhile` in between.
-    private func reaches(_ wanted: String, _ server: DurableServer, _ meanwhile: () -> Void = { usleep(5000) }) -> Bool {
+    private func reaches(_ wanted: String, _ server: DurableServer,
+                         _ meanwhile: () -> Void = { usleep(5000) }) -> Bool {
         let end = Date().addingTimeInterval(20)
         while Date() < end {
             let now = state(server)
