@@ -5,8 +5,8 @@ import Storage
 import Glibc
 #endif
 
-// BACKUP: a consistent copy of the data set while the server runs, as Redis 8.10 has it. What is done to the disk, and what
-// a crash leaves of it: BackupFiles.swift.
+// BACKUP: a consistent copy of the data set while the server runs, as Redis 8.10 has it. What is done to the disk, and
+// what a crash leaves of it: BackupFiles.swift.
 //
 //     idle ── START ──> pending ──> snapshotting ──> incrementing ── SEAL ──> sealing ──> sealed ── CLEANUP ──> idle
 //                       another      the rewrite      the base is              what SEAL    read back, with
