@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""dumps: swift-redis-check-rdb's copies are good in the eyes of others.
+"""swift-redis-check-rdb's copies are good in the eyes of others.
 
 Converting: dumps of real servers (Fixtures/servers) in versions 9 and 10 pass redis-check-rdb, and redis-server loads
 them: all keys, and the digest that a real server of its age had for these data; statuses are the documented ones.
@@ -7,31 +6,17 @@ Salvage: seeded damage to those dumps; the tool ends with status 0, 1 or 3, with
 redis-check-rdb; a key whose bytes were not touched and is missing must lie in a gap that the report tells. --verify on
 one and on all cores must agree.
 """
-import argparse
 import json
 import os
 import random
 import shutil
 import subprocess
-import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-from damage import damage                                   # noqa: E402
-from servers import ROOT, Server, binary, scratch           # noqa: E402
+from damage import damage
+from servers import ROOT, Server, binary, scratch
 
 SERVERS = ("redis-6.2", "redis-7.0", "redis-7.4", "redis-8-dev", "valkey-8")
 EXPIRING = ("redis-7.4", "redis-8-dev")         # their dumps hold expires of hash fields
-
-
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def check(self, good, what, more=""):
-        self.passed, self.failed = (self.passed + 1, self.failed) if good else (self.passed, self.failed + 1)
-        if not good:
-            print(f"FAILED {what}: {more}", flush=True)
-        return good
 
 
 def tool(options, *arguments):
@@ -111,21 +96,6 @@ def salvage(checks, options, chance, rounds):
     print(f"salvage: {rounds} damaged dumps, {kept} of {rounds * 171} keys kept")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", choices=["debug", "release"])
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--rounds", type=int, default=300)
-    parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
-    options.seed = options.seed if options.seed is not None else random.randrange(1 << 31)
-    print(f"dumps: seed {options.seed}")
-    checks = Checks()
+def dumps_road(checks, options):
     convert(checks, options)
-    salvage(checks, options, random.Random(options.seed), 25 if options.quick else options.rounds)
-    print(f"{checks.passed} passed, {checks.failed} failed")
-    sys.exit(1 if checks.failed else 0)
-
-
-if __name__ == "__main__":
-    main()
+    salvage(checks, options, random.Random(options.seed), options.rounds)
