@@ -11,6 +11,7 @@
  *     count       -1: from then on all
  *     lose        1: a failed sync of a file loses what was written since its last good one (zeros stand there), as a
  *                 kernel does that drops dirty pages; a later sync succeeds nevertheless
+ *                 2: the same, and that sync says that it succeeded: a disk that lies
  *     part        only descriptors whose path has this in it
  * Not seen: mmap, io_uring, AIO. Build: gcc -O2 -shared -fPIC -o faulty.so faulty.c -ldl */
 #define _GNU_SOURCE
@@ -128,7 +129,7 @@ static int sync_or_fail(int descriptor, int (*real)(int)) {
     int is_file = S_ISREG(status.st_mode);
     if (allow(is_file ? "sync" : "dirsync", descriptor, 1, &lose) == 0) {
         if (is_file && lose) lose_pages(descriptor, &status);
-        return -1;
+        return lose == 2 ? 0 : -1;
     }
     int result = real(descriptor);
     if (result == 0 && is_file) {
