@@ -183,6 +183,20 @@ import TestSupport
         return result
     }
 
+    @Test func everysecExposesASecondAndAnFsync() throws {
+        defer { SimulatedClock.release() }
+        let simulation = try started(.everysec)
+        var longest = 0.0
+        for number in 0..<200 {
+            #expect(simulation.ask(0, "SET", "a", "\(number)") == "+OK\r\n")
+            longest = max(longest, Double(try facts(simulation)["aof_exposure_seconds"] ?? "") ?? 99)
+            simulation.pass(milliseconds: 50)
+        }
+        #expect(longest > 0.9 && longest <= 1.0)
+        let found = try facts(simulation)
+        #expect(found["aof_fsyncs"] == "10" && found["aof_fsync_usec_max"] == "0")
+    }
+
     @Test func statusTellsTheTruth() throws {
         defer { SimulatedClock.release() }
         let simulation = try started(.everysec)
