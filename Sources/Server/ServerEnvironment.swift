@@ -11,6 +11,10 @@ package struct ServerEnvironment {
     /// No threads and no children: whoever drives the server takes their steps (Persistence/Stepping.swift).
     package var isStepped = false
 
+    /// Numbers of files, so that one is not taken for another.
+    package var makeID: () -> UInt64 = { UInt64.random(in: 1...UInt64.max) }
+    /// What stands before batches, as tests want it.
+    package var overFraming: (any BatchFraming) -> any BatchFraming = { $0 }
     /// Ends the process at once.
     package var exit: (Int32) -> Void = { _exit($0) }
 

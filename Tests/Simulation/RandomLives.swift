@@ -75,11 +75,12 @@ package final class RandomLives {
     private func crash() {
         crashes += 1
         let survival: MemoryFileSystem.Survival
-        switch below(6) {
+        switch below(7) {
         case 0: survival = .nothing
         case 1: survival = .everything
         case 2, 3: survival = .killed
-        default: survival = .random(random.next())
+        case 4: survival = .random(random.next())
+        default: survival = .torn(random.next())
         }
         note("crash, leaving \(survival)")
         if keepsActions { actions += simulation.disk.events.map { "    disk: \($0)" } }

@@ -52,6 +52,9 @@ package final class SimulatedServer {
         var environment = ServerEnvironment(simulating: disk, imageDisk: images.imageDisk)
         let exits = exits
         environment.exit = { exits.status = $0 }
+        var numbers = RandomSource(seed: UInt64(memory.changeCount))
+        environment.makeID = { numbers.next() | 1 << 63 }
+        if let bug = settings.bug { environment.overFraming = bug.over }
         let configuration = Configuration()
         configuration.dir = Self.directory
         configuration.databases = 4

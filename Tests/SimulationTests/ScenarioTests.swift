@@ -19,7 +19,7 @@ import TestSupport
     @Test(arguments: Scenario.all.map(\.name)) func aCrashAfterEveryCallIsSurvived(_ name: String) throws {
         let scenario = try #require(Scenario.all.first { $0.name == name })
         var points = CrashPoints(Simulation.makeTable())
-        points.run(scenario, seeds: 0..<1, tears: false)
+        points.run(scenario, seeds: 0..<1, tears: true)
         SimulatedClock.release()
         #expect(points.failures.isEmpty, "\(points.failures.prefix(3))")
     }

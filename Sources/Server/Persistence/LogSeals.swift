@@ -6,7 +6,7 @@ import Storage
 
 extension Persistence {
     /// For a new increment; nil: it is not to be sealed.
-    func newFileID() -> UInt64? { configuration.aofSeal ? UInt64.random(in: 1...UInt64.max) : nil }
+    func newFileID() -> UInt64? { configuration.aofSeal ? core.environment.makeID() : nil }
 
     /// The increment to append to after a start, and what else is missing.
     /// - Parameter loaded: nil: there is no log yet.
@@ -24,17 +24,25 @@ extension Persistence {
 
     /// After a start.
     func framing(for entry: AOFManifest.Entry, _ loaded: LogReplayResult?) -> any BatchFraming {
+        core.environment.overFraming(plainFraming(for: entry, loaded))
+    }
+
+    private func plainFraming(for entry: AOFManifest.Entry, _ loaded: LogReplayResult?) -> any BatchFraming {
         let position = loaded?.position ?? SealPosition()
         if case .sealed(let id) = loaded?.last ?? .none, configuration.aofSeal {
             return SealFraming(id: id, file: Int(entry.sequence), resumingAt: position,
                                timestamps: configuration.aofTimestampEnabled)
         }
-        return framing(for: entry, behind: position)
+        return plainFraming(for: entry, behind: position)
     }
 
     /// For a new file.
     /// - Parameter position: where the file before ends; a log that is at work knows better (`follow`).
     func framing(for entry: AOFManifest.Entry, behind position: SealPosition) -> any BatchFraming {
+        core.environment.overFraming(plainFraming(for: entry, behind: position))
+    }
+
+    private func plainFraming(for entry: AOFManifest.Entry, behind position: SealPosition) -> any BatchFraming {
         let stamps = configuration.aofTimestampEnabled
         guard let id = entry.id else { return TimestampFraming(enabled: stamps, after: position.sequence) }
         return SealFraming(id: id, file: Int(entry.sequence), behind: position, timestamps: stamps)
