@@ -139,6 +139,11 @@ package struct Scenario: Sendable {
         Scenario("rewrite-always", prepare: filled, run: rewrite),
         Scenario("rewrite-everysec", .everysec, prepare: filled, run: rewrite),
         Scenario("rewrite-aof-base", change: { $0.usesPreamble = false }, prepare: filled, run: rewrite),
+        // Its last mark was written after the last sync.
+        Scenario("rewrite-of-a-log-at-rest", .everysec, prepare: filled) { simulation in
+            for _ in 0..<25 { simulation.pass(milliseconds: 100) }
+            rewrite(simulation)
+        },
         Scenario("rewrite-twice", prepare: filled) { simulation in
             rewrite(simulation)
             rewrite(simulation)

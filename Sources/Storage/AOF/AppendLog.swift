@@ -130,6 +130,9 @@ package final class AppendLog: @unchecked Sendable {
     var file: File
     var fileSize: Int
     var needsTruncation = false
+    /// A mark was written since the last sync: half of it may be left by a crash, and so before a switch of files it
+    /// must be synced, too.
+    var markIsExposed = false
     var framing: any BatchFraming
     var head = OwnedBytes(capacity: 256)
 
@@ -384,7 +387,9 @@ package final class AppendLog: @unchecked Sendable {
     /// otherwise not know of the last batch). It needs no sync of its own: nothing is lost with it.
     func writeMark() {
         head.truncate(to: 0)
-        if framing.mark(now(), into: &head) { _ = writeFramed(Bytes(start: nil, count: 0)) }
+        guard framing.mark(now(), into: &head) else { return }
+        markIsExposed = true
+        _ = writeFramed(Bytes(start: nil, count: 0))
     }
 
     // MARK: Files
@@ -431,6 +436,7 @@ package final class AppendLog: @unchecked Sendable {
         awaitsMark = false
         fileSize = 0
         needsTruncation = false
+        markIsExposed = false
         nextFile = nil
         nextFraming = nil
         hasBatch = false

@@ -159,7 +159,7 @@ extension AppendLog {
             writeMark()
         case .switchFile(let next):
             // Invariant 3; under `always` there is nothing left to sync.
-            if durableOffset < start || needsTruncation { finishOldFile(&outcome) }
+            if durableOffset < start || needsTruncation || markIsExposed { finishOldFile(&outcome) }
             if outcome.syncFailure != nil || outcome.writeFailure != nil { return outcome }
             fileSystem.close(file)
             file = next
@@ -187,6 +187,7 @@ extension AppendLog {
         do throws(StorageError) {
             try fileSystem.syncData(file)
             framing.synced()
+            markIsExposed = false
             outcome.didSync = true
         } catch {
             var failure = error
