@@ -95,7 +95,7 @@ extension AppendLog {
             if state != .healthy && MonotonicNanoseconds.now() < retryAt { return nil }
             if gathers() { return nil }
             if sharedPolicy != .always || tellsOfWrites { return .write(sync: false) }
-            if !isStepped { completeGroup() }
+            completeGroup()
             return noteSyncStart(.write(sync: true))
         }
         if let nextFile { return .switchFile(nextFile) }
