@@ -24,6 +24,16 @@ struct CheckAOF: ParsableCommand {
             help: ArgumentHelp("Truncate the log before the first annotation later than this (Unix time in seconds).",
                                valueName: "timestamp"))
     var timestamp: String?
+    @Option(help: ArgumentHelp(
+        "Make a new directory with the state as of then: Unix time in seconds (1764116418.5 is allowed).",
+        valueName: "time"))
+    var toTimestamp: String?
+    @Option(help: ArgumentHelp("Likewise, up to the batch with this number.", valueName: "number"))
+    var toSequence: Int?
+    @Option(help: ArgumentHelp("The new directory: a server's dir.", valueName: "dir"))
+    var output: String?
+    @Option(help: ArgumentHelp("Where copies of older files are (aof-archive-dir).", valueName: "dir"))
+    var archive: String?
     @Flag(name: [.customShort("y"), .long], help: "Don't ask before truncating.")
     var yes = false
     @Flag(help: "Say what would be done, change nothing.")
@@ -39,7 +49,9 @@ struct CheckAOF: ParsableCommand {
 
     private static let usage = "Usage: swift-redis-check-aof "
         + "[--fix|--salvage|--truncate-to-timestamp $timestamp] [--yes] "
-        + "[--dry-run] [--json] <file.manifest|file.aof>"
+        + "[--dry-run] [--json] <file.manifest|file.aof>\n"
+        + "       swift-redis-check-aof --to-timestamp $time|--to-sequence $number --output $dir [--archive $dir] "
+        + "<file.manifest>"
 
     func run() throws {
         if version {
@@ -51,6 +63,7 @@ struct CheckAOF: ParsableCommand {
             print(Self.usage)
             throw ExitCode(1)
         }
+        if toTimestamp != nil || toSequence != nil { return try restore(path) }
         var options = AOFCheckOptions()
         options.fixes = fix
         options.salvages = salvage
@@ -71,6 +84,48 @@ struct CheckAOF: ParsableCommand {
             report = AOFCheck.run(path, in: PosixFileSystem(), options, dialogue())
         }
         if json { print(report.json) }
+        if report.status != 0 { throw ExitCode(report.status) }
+    }
+
+    /// Whole seconds include all that was written within the last of them.
+    private static func moment(_ text: String) -> UnixMilliseconds? {
+        if let seconds = Int64(text), seconds >= 0, seconds < 1 << 40 { return UnixMilliseconds(seconds * 1000 + 999) }
+        guard let seconds = Double(text), seconds >= 0, seconds < 1e12 else { return nil }
+        return UnixMilliseconds(Int64((seconds * 1000).rounded(.down)))
+    }
+
+    private func restore(_ path: String) throws {
+        guard let output, (toTimestamp == nil) != (toSequence == nil) else {
+            print("--to-timestamp or --to-sequence need --output DIR")
+            throw ExitCode(1)
+        }
+        var options = AOFRestoreOptions(output: output)
+        options.sequence = toSequence
+        options.archive = archive
+        if let toTimestamp {
+            guard let time = Self.moment(toTimestamp) else {
+                print("Invalid timestamp, aborting...")
+                throw ExitCode(1)
+            }
+            options.time = time
+        }
+        let result: AOFRestore.Result
+        do throws(StorageError) {
+            result = try AOFRestore.run(path, in: PosixFileSystem(), options)
+        } catch {
+            print(error)
+            throw ExitCode(1)
+        }
+        var checkOptions = AOFCheckOptions()
+        checkOptions.now = .now()
+        let report = AOFCheck.run(result.manifest, in: PosixFileSystem(), checkOptions, dialogue())
+        if json {
+            print(report.json)
+        } else if report.status == 0 {
+            let time = result.lastTime.map { ", written \($0.text)" } ?? ""
+            print("\(output) has the state as of batch \(result.lastSequence)\(time). Start it: "
+                + "swift-redis-server --dir \(output) --appendonly yes")
+        }
         if report.status != 0 { throw ExitCode(report.status) }
     }
 

@@ -5,7 +5,7 @@ import TestSupport
 
 /// A sealed log of two increments on a disk in memory.
 struct SealedDirectory {
-    let disk = MemoryFileSystem(directories: ["data", "data/log"])
+    var disk = MemoryFileSystem(directories: ["data", "data/log"])
     let path = "data/log/a.manifest"
     var files: [SealedLog] = []
 

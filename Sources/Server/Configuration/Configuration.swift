@@ -74,6 +74,10 @@ package final class Configuration {
     package var aofTimestampEnabled = false
     package var aofSeal = true
     package var aofOnCorruption = CorruptionPolicy.refuse
+    package var aofHistoryKeep = AOFHistory.Limit.nothing
+    package var aofArchiveDir = ""
+    package var aofArchiveCommand = ""
+    package var aofArchiveCompression = AOFArchive.Compression.none
     package var appendonly = false
     package var aofDisableAutoGc = false
     package var dbfilename = "dump.rdb"

@@ -65,6 +65,8 @@ package enum CorruptionPolicy: String, ConfigurationChoice {
     case refuse, quarantine
 }
 
+extension AOFArchive.Compression: ConfigurationChoice {}
+
 package enum DumpSanitization: String, ConfigurationChoice {
     case no, yes, clients
 }

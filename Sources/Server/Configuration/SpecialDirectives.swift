@@ -1,5 +1,6 @@
 import Commands
 import Primitives
+import Storage
 #if canImport(Glibc)
 import Glibc
 #endif
@@ -45,6 +46,29 @@ extension Directive {
             }
             configuration[keyPath: path] = value < 0 ? .percent(-value) : .bytes(value)
         }
+    }
+
+    /// aof-history-keep: BYTES, or a time: 90s, 30min, 12h, 7d
+    static func historyLimit(_ name: String, _ path: Path<AOFHistory.Limit>) -> Directive {
+        let units = [("min", 60), ("s", 1), ("h", 3600), ("d", 86400)]
+        return Directive(name, [], text: { configuration in
+            switch configuration[keyPath: path] {
+            case .bytes(let bytes): "\(bytes)"
+            case .seconds(let seconds): "\(seconds)s"
+            }
+        }, assign: { configuration, words throws(ConfigurationError) in
+            let word = try single(words).lowercased()
+            for (unit, seconds) in units where word.hasSuffix(unit) {
+                guard let count = Int(word.dropLast(unit.count)), count >= 0, count <= 1 << 32 else { break }
+                configuration[keyPath: path] = .seconds(count * seconds)
+                return
+            }
+            do throws(ConfigurationError) {
+                configuration[keyPath: path] = .bytes(try IntegerForm.memory.parse(word, 0...unbounded))
+            } catch {
+                throw ConfigurationError("argument must be a memory value, or a time: 90s, 30min, 12h, 7d")
+            }
+        })
     }
 
     /// client-output-buffer-limit CLASS HARD SOFT SECONDS [CLASS ...]

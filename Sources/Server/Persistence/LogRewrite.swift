@@ -271,19 +271,20 @@ extension Persistence {
             endOperation()
             return
         }
-        for entry in manifest.history {
-            core.log.write(.notice, "Removing the history file \(entry.name) in the background")
-        }
         backup.keep(manifest.history)
-        let directory = directory
+        let directory = directory, kept = keptHistory
         let before = manifest
         disk.run { () throws(StorageError) -> AOFManifest in
             var after = before
-            _ = try directory.removeHistory(&after)
+            _ = try directory.removeHistory(&after, kept)
             return after
         } then: { [self] result in
             switch result {
-            case .success(let after): manifest = after
+            case .success(let after):
+                for entry in before.history where !after.history.contains(entry) {
+                    core.log.write(.notice, "Removing the history file \(entry.name) in the background")
+                }
+                manifest = after
             case .failure(let error):
                 core.log.write(.warning, "Can't remove history files of the AOF: \(error)")
                 rereadManifest()

@@ -61,6 +61,17 @@ extension Persistence {
     /// Whether the current increment is as the next one would be.
     var currentIncrementSuits: Bool { (manifest.increments.last?.id != nil) == configuration.aofSeal }
 
+    /// What becomes of HISTORY.
+    var keptHistory: AOFHistory {
+        let configuration = configuration
+        let hasArchive = !configuration.aofArchiveDir.isEmpty || !configuration.aofArchiveCommand.isEmpty
+        let directory = configuration.aofArchiveDir.isEmpty ? ""
+            : FilePath.join(WorkingDirectory.absolute(configuration.dir), configuration.aofArchiveDir)
+        let archive = AOFArchive(directory: directory, compression: configuration.aofArchiveCompression,
+                                 command: configuration.aofArchiveCommand)
+        return AOFHistory(limit: configuration.aofHistoryKeep, archive: hasArchive ? archive : nil, now: .now())
+    }
+
     /// Makes what is durable known to be so, at the end of a log that was drained.
     func sealEnd() {
         log?.sealEnd()

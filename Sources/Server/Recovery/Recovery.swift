@@ -217,7 +217,7 @@ enum Recovery {
         persistence.logMode = .on
         persistence.sizeAfterRewrite = persistence.logBytes
         if !persistence.manifest.history.isEmpty && !core.configuration.aofDisableAutoGc {
-            _ = try directory.removeHistory(&persistence.manifest)
+            _ = try directory.removeHistory(&persistence.manifest, persistence.keptHistory)
         }
     }
 

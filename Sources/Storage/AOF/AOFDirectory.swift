@@ -136,25 +136,6 @@ package struct AOFDirectory: Sendable {
         try fileSystem.syncDirectory(path)
     }
 
-    /// Unlinks the files of HISTORY and persists the manifest without them. A crash in between leaves entries whose
-    /// files are missing, which is no error: nothing loads them. Files that can't be unlinked stay in the manifest.
-    /// Slow on big files: run it on the background thread. Answers the names that went.
-    package func removeHistory(_ manifest: inout AOFManifest) throws(StorageError) -> [String] {
-        if manifest.history.isEmpty { return [] }
-        var removed: [String] = []
-        for entry in manifest.history {
-            do throws(StorageError) {
-                try fileSystem.unlink(path(entry))
-            } catch {
-                if !error.isNotFound { throw error }
-            }
-            removed.append(entry.name)
-        }
-        manifest.forgetHistory()
-        try persist(manifest)
-        return removed
-    }
-
     /// Unlinks what interrupted rewrites and persists left: `temp-*` of this AOF, `temp-rewriteaof-*`.
     package func removeTemporaries() throws(StorageError) {
         guard try fileSystem.status(path)?.kind == .directory else { return }

@@ -190,6 +190,27 @@ package struct AOFManifest: Equatable, Sendable {
         return addIncrement(id: id)
     }
 
+    /// As it is, behind all of its kind.
+    package mutating func add(_ entry: Entry) {
+        switch entry.kind {
+        case .base:
+            base = entry
+            baseSequence = entry.sequence
+        case .history: history.append(entry)
+        case .increment:
+            increments.append(entry)
+            incrementSequence = max(incrementSequence, entry.sequence)
+        }
+    }
+
+    package mutating func addHistory(_ entry: Entry) {
+        var entry = entry
+        entry.kind = .history
+        history.append(entry)
+    }
+
+    package mutating func forgetHistory(_ names: [String]) { history.removeAll { names.contains($0.name) } }
+
     /// The files of HISTORY are gone; their entries are answered and forgotten.
     @discardableResult
     package mutating func forgetHistory() -> [Entry] {

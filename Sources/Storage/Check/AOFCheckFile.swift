@@ -55,6 +55,11 @@ extension AOFCheck {
                     tellProgress(reader.consumed)
                 }
             case .annotation:
+                // A seal knows the time, whether there are annotations or not.
+                if let wanted = options.timestamp, let batch = reader.seals.last, !batch.isMark,
+                   reader.offset == reader.seals.batchStart, batch.time.seconds > wanted {
+                    return reader.offset
+                }
                 guard let timestamp = reader.timestamp else {
                     if options.timestamp != nil, reader.annotation.starts(with: "#TS:".utf8) {
                         throw StorageError(.load, path, at: reader.offset, .corrupt("Invalid timestamp annotation"))

@@ -9,6 +9,12 @@ package struct SealChain: Sendable {
 
     package init() {}
 
+    /// Behind a base that covers all up to this batch.
+    package mutating func restart(at sequence: Int) {
+        self.sequence = sequence
+        previous = nil
+    }
+
     package var position: SealPosition {
         var result = previous ?? SealPosition()
         result.sequence = sequence ?? 0

@@ -41,5 +41,9 @@ extension Directives {
         .bool("aof-scrub", \.aofScrub),
         .integer("aof-scrub-rate", \.aofScrubRate, 65536...unbounded, as: .memory),
         .integer("aof-scrub-interval", \.aofScrubInterval, 1...int32),
+        .historyLimit("aof-history-keep", \.aofHistoryKeep),
+        .text("aof-archive-dir", \.aofArchiveDir, [.protected]),
+        .text("aof-archive-command", \.aofArchiveCommand, [.immutable]),
+        .choice("aof-archive-compression", \.aofArchiveCompression),
     ] }
 }
