@@ -115,6 +115,11 @@ package struct KeySpec: Sendable {
 package struct KeyPosition: Sendable {
     package let index: Int
     package let flags: KeyFlags
+
+    package init(index: Int, flags: KeyFlags) {
+        self.index = index
+        self.flags = flags
+    }
 }
 
 package enum KeyPositions {

@@ -98,12 +98,26 @@ extension Engine {
 
     private func retry(_ session: Session) {
         guard let waiting = session.waiting else { return }
+        if refuseRetry(session, waiting) {
+            release(session)
+            return
+        }
         let before = current
         current = session
         run(session, waiting.command.id, waiting.command.arguments, raw: nil, isRetry: true, mayBlock: true)
         current = before
         if effects.pointee.block != nil { return }
         release(session)
+    }
+
+    /// What a client was allowed to wait for may be forbidden by now.
+    private func refuseRetry(_ session: Session, _ waiting: Waiting) -> Bool {
+        guard session.isRestricted,
+              let refusal = checkAccess(waiting.command.id, session, waiting.command.arguments) else { return false }
+        let start = session.output.pointee.count
+        writeError(refusal, table.commands + waiting.command.id, session)
+        regate(session, start)
+        return true
     }
 
     /// The session's wait is over; its reply is in its output.
@@ -158,6 +172,7 @@ extension Engine {
 
     /// The command answers its timeout itself: it is run once more and may not wait.
     private func runLast(_ session: Session, _ waiting: Waiting) {
+        if refuseRetry(session, waiting) { return }
         let before = current
         current = session
         run(session, waiting.command.id, waiting.command.arguments, raw: nil, isRetry: true, mayBlock: false)

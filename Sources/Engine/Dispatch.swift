@@ -12,7 +12,7 @@ extension Engine {
         let command = table.commands + id
         if let error = checkArity(command, arguments) { return error }
         let flags = command.pointee.flags
-        if !session.isAuthenticated, !flags.contains(.noAuth) { return .text("NOAUTH Authentication required.") }
+        if session.isRestricted, let error = checkAccess(id, session, arguments) { return error }
         if !session.subscriptions.isEmpty, let error = checkListening(id, session) { return error }
         if session.inMulti, flags.contains(.noMulti) {
             return .text("ERR Command not allowed inside a transaction")

@@ -95,7 +95,7 @@ package final class Engine {
     package var releaseGarbage: (() -> Void)?
 
     /// Password of the default user; empty: none asked.
-    package var requiredPassword: [UInt8] = []
+    package let access: AccessControl
     /// Called for every key event that passed `notifyClasses`, after the command.
     package var onKeyEvent: ((KeyEvent) -> Void)?
     package var notifyClasses = EventClass(rawValue: 0) {
@@ -160,6 +160,7 @@ package final class Engine {
         self.keyspace = keyspace
         self.table = table
         firstKeys = FirstKeys(table)
+        access = AccessControl(table)
         statistics = .allocate(capacity: table.count)
         statistics.initialize(repeating: CommandStatistics(), count: table.count)
         lastClockReading = .allocate(capacity: 1)

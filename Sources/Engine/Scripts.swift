@@ -119,7 +119,7 @@ package final class ScriptRunner: ScriptHost {
         let caller = engine.current
         session.database = caller.database
         session.noTouch = caller.noTouch
-        session.user = caller.user
+        adopt(caller)
         let isOuter = !engine.isInUnit
         if isOuter { engine.beginUnit() }
         let arguments = UnsafeBufferPointer(start: call.arguments.base + 3, count: call.count - 3)
@@ -127,6 +127,7 @@ package final class ScriptRunner: ScriptHost {
         isReplay = call.isReplay
         interpreter.run(name, arguments, keyCount: keyCount, call.reply)
         engine.current = caller
+        session.caller = nil
         if isOuter { engine.endUnit() }
         if engine.unitCount > 0 { caller.lastWriteEnd = engine.logEnd }
         // What the script's commands did is done; the script itself has no effects.
@@ -135,6 +136,14 @@ package final class ScriptRunner: ScriptHost {
         guard reply.first == UInt8(ascii: "-") else { return }
         if call.isReplay { throw .message(String(decoding: reply.dropFirst().dropLast(2), as: UTF8.self)) }
         if engine.errorReplies == errors { engine.count(errorLine: reply.from(1)) }
+    }
+
+    /// A script may do what its caller may.
+    private func adopt(_ caller: Session) {
+        session.caller = caller
+        session.user = caller.user
+        session.isAuthenticated = caller.isAuthenticated
+        engine.access.refresh(session)
     }
 
     private var refusal: CommandError {
@@ -184,6 +193,7 @@ package final class ScriptRunner: ScriptHost {
 
     package func log(level: Int, _ text: Bytes) { onLog(level, text) }
 
-    /// There is one user, who may do everything.
-    package func permits(_ arguments: Arguments) -> Bool? { engine.lookUp(arguments) == nil ? nil : true }
+    package func permits(_ arguments: Arguments) -> Bool? {
+        engine.lookUp(arguments).map { engine.permits(session, $0, arguments) }
+    }
 }

@@ -85,8 +85,16 @@ package final class Session {
     package let id: Int64
     package var database = 0
     package var version = RESPVersion.resp2
-    package var isAuthenticated = true
-    package var user = "default"
+    /// nil: the server itself, who may do everything.
+    package internal(set) var user: User?
+    /// A password was given, or none was needed when the session began.
+    package internal(set) var isAuthenticated = true
+    /// Nothing but AUTH and its like is answered.
+    package internal(set) var mustAuthenticate = false
+    /// Commands are looked at before they run (Access/).
+    package internal(set) var isRestricted = false
+    /// Whose script runs its commands here.
+    package internal(set) unowned(unsafe) var caller: Session?
 
     /// Replies in order; the first `sentCount` bytes are sent, those up to `releasable` may be.
     package let output: UnsafeMutablePointer<OwnedBytes>

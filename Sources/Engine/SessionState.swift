@@ -4,7 +4,7 @@ import Primitives
 import RESP
 
 extension Engine {
-    /// Puts a session back into the state of a new connection, but for who is authenticated.
+    /// Puts a session back into the state of a new connection, as one of `default`.
     package func reset(_ session: Session) {
         endTransaction(session)
         unsubscribeAll(session)
@@ -12,7 +12,7 @@ extension Engine {
         session.isMonitor = false
         session.database = 0
         session.version = .resp2
-        session.user = "default"
+        access.logOut(session)
         session.name = []
         session.noEvict = false
         session.noTouch = false
@@ -22,8 +22,11 @@ extension Engine {
 
     /// Keeps an argument of the running command out of SLOWLOG and MONITOR.
     package func redact(_ index: Int) {
-        if index < 64 { redactedArguments |= 1 << UInt64(index) }
+        redactedArguments |= 1 << UInt64(min(index, 63))
     }
+
+    /// The last bit stands for all arguments from its own on.
+    package func isRedacted(_ index: Int) -> Bool { redactedArguments & (1 << UInt64(min(index, 63))) != 0 }
 
     /// Tells monitors of a command that ran; administrative ones are nobody's business.
     func showMonitors(_ session: Session, _ command: UnsafePointer<Command>, _ arguments: Arguments) {

@@ -13,7 +13,6 @@ package struct ServerStatistics {
     package var writes = 0
     package var connectionsReceived = 0
     package var connectionsRejected = 0
-    package var deniedAuthentications = 0
     package var queryLimitDisconnections = 0
     package var outputLimitDisconnections = 0
     package var evictedClients = 0
@@ -47,6 +46,9 @@ package final class ServerCore {
     var cronTimer: LoopTimer?
     /// Runs when the first of the waiting clients times out, at this Unix time in ms.
     var waiterTimer: (timer: LoopTimer, deadline: Int64)?
+
+    /// `aclfile`; nil: there is none.
+    var aclFile: ACLFile?
 
     // MARK: Clients
 
@@ -114,6 +116,7 @@ package final class ServerCore {
         engine.host = self
         configuration.core = self
         applySettings()
+        startAccessControl()
         engine.onCrossProtocolRequest = { [unowned(unsafe) self] in noteCrossProtocolRequest($0) }
         engine.sessionWithID = { [unowned(unsafe) self] id in connections[id]?.session }
         engine.uncountedMemory = { [unowned(unsafe) self] in persistence.logCounters.pendingBytes }

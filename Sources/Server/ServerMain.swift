@@ -11,6 +11,7 @@ package enum ServerMain {
         startup.prepareProcess()
         let core = try startup.makeCore()
         startup.showModeOrLogo()
+        guard core.loadUsersAtStart() else { exit(1) }
         let lifecycle = core.lifecycle
         guard lifecycle.begin() else { exit(1) }
         core.log.write(.notice, "Server initialized")

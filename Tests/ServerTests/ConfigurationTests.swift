@@ -68,7 +68,7 @@ struct ConfigurationTests {
             rename-command FLUSHALL ""
             loadmodule /a.so x
             """)
-        #expect(configuration.users == [["alice", "on", ">secret", "~*", "+@all"]])
+        #expect(configuration.users == [["alice", "on", ">secret", "~*", "+@all"].map { Array($0.utf8) }])
         #expect(configuration.renamedCommands.map(\.old) == ["FLUSHALL"])
         #expect(configuration.modules == [["/a.so", "x"]])
     }

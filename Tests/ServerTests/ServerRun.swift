@@ -10,15 +10,15 @@ final class ServerRun {
     let process = Process()
     private let output: FileHandle
 
-    /// Starts it with `--port` and `--dir`, and what else is given.
-    init(_ arguments: String..., environment: [String: String] = [:]) throws {
+    /// Starts it with a configuration file, if one is given, with `--port` and `--dir`, and what else is given.
+    init(file: String? = nil, _ arguments: String..., environment: [String: String] = [:]) throws {
         directory = try TemporaryDirectory()
         port = Int(try ServerProcess.freePort())
         let log = directory.path("out.log")
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         output = try #require(FileHandle(forWritingAtPath: log))
         process.executableURL = Self.program
-        process.arguments = ["--port", "\(port)", "--dir", directory.path] + arguments
+        process.arguments = (file.map { [$0] } ?? []) + ["--port", "\(port)", "--dir", directory.path] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = output
         process.standardError = output

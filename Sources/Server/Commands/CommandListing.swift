@@ -171,7 +171,7 @@ enum CommandListing {
             if call.isWord(3, "MODULE") {
                 rows = []
             } else if call.isWord(3, "ACLCAT") {
-                let category = ACLCategories.named(value)
+                let category = ACLCategories(named: value)
                 rows = rows.filter { row in category.map { row.command.categories.contains($0) } ?? false }
             } else if call.isWord(3, "PATTERN") {
                 rows = rows.filter { row in
@@ -233,20 +233,5 @@ enum CommandListing {
             "GETKEYS <full-command>", "    Answer the keys of a command line.",
             "GETKEYSANDFLAGS <full-command>", "    Answer the keys of a command line and how they are used.",
         ])
-    }
-}
-
-extension ACLCategories {
-    static func named(_ name: Bytes) -> ACLCategories? {
-        names.first { name.equalsIgnoringCase($0.1) }?.0
-    }
-}
-
-extension CommandTable {
-    /// The id of `name` or `container|subcommand`.
-    func findFullName(_ name: Bytes) -> Int? {
-        guard let bar = name.firstIndex(of: UInt8(ascii: "|")) else { return find(name) }
-        guard let container = find(Bytes(rebasing: name[..<bar])) else { return nil }
-        return findSubcommand(Bytes(rebasing: name[(bar + 1)...]), of: container)
     }
 }

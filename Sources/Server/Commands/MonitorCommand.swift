@@ -48,8 +48,7 @@ extension ServerCore {
         line.append("\(now / 1_000_000).\(zeros)\(fraction) [\(session.database) \(address)]" as String)
         for index in 0..<arguments.count {
             line.append(" " as StaticString)
-            let isSecret = index < 64 && engine.redactedArguments & (1 << UInt64(index)) != 0
-            if isSecret {
+            if engine.isRedacted(index) {
                 line.append("\"(redacted)\"" as StaticString)
             } else {
                 Quoting.append(arguments[index], to: &line)

@@ -14,7 +14,7 @@ extension ServerCore {
             "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
             "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction",
-            "tracking-table-max-keys", "requirepass", "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size",
+            "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size",
             "rdb-version", "rdbcompression", "hll-sparse-max-bytes",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
@@ -25,7 +25,6 @@ extension ServerCore {
         configuration.replBacklogSize = max(configuration.replBacklogSize, 16384)
         engine.keyspace.thresholds.take(configuration)
         copyMemorySettings()
-        engine.requiredPassword = Array(configuration.requirepass.utf8)
         engine.notifyClasses = configuration.notifyKeyspaceEvents
         requestLimits.maximumBulkBytes = configuration.protoMaxBulkLen
         engine.tracking.maximumKeys = configuration.trackingTableMaxKeys

@@ -42,8 +42,10 @@ package final class Configuration {
 
     // Lines that only a configuration file can hold.
 
-    /// Words behind `user`, one list a line, for the access control list.
-    package var users: [[String]] = []
+    /// Words behind `user`, one list a line, for access control. Names and patterns are bytes.
+    package var users: [[[UInt8]]] = []
+    /// Some of them stand in an included file, where CONFIG REWRITE does not go.
+    var includesUsers = false
     /// What the access control list wants written into the file, without `user `; not set, or nil: what is there stays.
     package var userLines: (() -> [String]?)?
     /// Words behind `loadmodule`.

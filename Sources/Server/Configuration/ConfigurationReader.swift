@@ -40,10 +40,14 @@ package struct ConfigurationReader {
     let configuration: Configuration
     /// Names of commands, to check `rename-command`; nil: any.
     var isCommand: ((String) -> Bool)?
+    /// What is wrong with the words behind `user`; nil: nothing.
+    var refusalOfUser: (([[UInt8]]) -> String?)?
 
-    package init(_ configuration: Configuration, isCommand: ((String) -> Bool)? = nil) {
+    package init(_ configuration: Configuration, isCommand: ((String) -> Bool)? = nil,
+                 refusalOfUser: (([[UInt8]]) -> String?)? = nil) {
         self.configuration = configuration
         self.isCommand = isCommand
+        self.refusalOfUser = refusalOfUser
     }
 
     /// Includes within includes.
@@ -64,7 +68,9 @@ package struct ConfigurationReader {
             guard let first = line.first, first != UInt8(ascii: "#") else { continue }
             let words: [String]
             do throws(ConfigurationError) {
-                words = try Self.words(line)
+                let raw = try Self.byteWords(line)
+                if try applyUser(raw, depth) { continue }
+                words = try Self.text(raw)
                 if words.isEmpty { continue }
                 if words[0].lowercased() != "include" {
                     try apply(words)
@@ -88,24 +94,45 @@ package struct ConfigurationReader {
         return line
     }
 
+    /// `user NAME RULE ...`; false: the line is another one.
+    private func applyUser(_ words: [[UInt8]], _ depth: Int) throws(ConfigurationError) -> Bool {
+        let isUser = words.first?.withUnsafeBytes { $0.equalsIgnoringCase("user") } ?? false
+        guard isUser, words.count > 1 else { return false }
+        let user = Array(words.dropFirst())
+        if configuration.users.contains(where: { $0[0] == user[0] }) {
+            throw ConfigurationError(UserLineError(word: user[0], error: .duplicateUser).text)
+        }
+        if let refusal = refusalOfUser?(user) { throw ConfigurationError(refusal) }
+        configuration.users.append(user)
+        if depth > 0 { configuration.includesUsers = true }
+        return true
+    }
+
     /// The words of a line, quotes taken off.
     static func words(_ line: ArraySlice<UInt8>) throws(ConfigurationError) -> [String] {
-        var words: [String] = []
-        var isText = true
+        try text(byteWords(line))
+    }
+
+    private static func byteWords(_ line: ArraySlice<UInt8>) throws(ConfigurationError) -> [[UInt8]] {
+        var words: [[UInt8]] = []
         let isBalanced = line.withUnsafeBytes { bytes in
             guard let list = SplitArguments.split(bytes) else { return false }
-            for index in 0..<list.count {
-                guard let word = String(validating: list[index], as: UTF8.self) else {
-                    isText = false
-                    continue
-                }
-                words.append(word)
-            }
+            for index in 0..<list.count { words.append(Array(list[index])) }
             return true
         }
         guard isBalanced else { throw ConfigurationError("Unbalanced quotes in configuration line") }
-        guard isText else { throw ConfigurationError("a word is not UTF-8 text") }
         return words
+    }
+
+    /// nil: it can't be understood.
+    static func firstWord(_ line: ArraySlice<UInt8>) -> String? {
+        (try? byteWords(line))?.first.flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    private static func text(_ words: [[UInt8]]) throws(ConfigurationError) -> [String] {
+        let text = words.compactMap { String(validating: $0, as: UTF8.self) }
+        guard text.count == words.count else { throw ConfigurationError("a word is not UTF-8 text") }
+        return text
     }
 
     /// One line.
@@ -118,7 +145,6 @@ package struct ConfigurationReader {
         }
         switch (name, values.count) {
         case ("loadmodule", 1...): configuration.modules.append(values)
-        case ("user", 1...): configuration.users.append(values)
         case ("rename-command", 2): try rename(values[0], values[1])
         // Were settings once, and mean nothing any more.
         case ("list-max-ziplist-entries", 1), ("list-max-ziplist-value", 1), ("lua-replicate-commands", 1): break

@@ -49,7 +49,7 @@ struct ConfigurationRewrite {
         var places: [String: [Int]] = [:]
         for (index, line) in lines.enumerated() {
             guard let line, let first = line.first(where: { $0 != 32 && $0 != 9 }), first != UInt8(ascii: "#"),
-                  let word = (try? ConfigurationReader.words(line))?.first else { continue }
+                  let word = ConfigurationReader.firstWord(line) else { continue }
             let name = word.lowercased() == "user" ? "user" : configuration.directive(word)?.name
             if let name { places[name, default: []].append(index) }
         }

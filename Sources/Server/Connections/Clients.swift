@@ -67,7 +67,7 @@ extension ServerCore {
         nextSessionID += 1
         session.createdAt = engine.keyspace.now
         session.lastActiveAt = engine.keyspace.now
-        session.isAuthenticated = engine.requiredPassword.isEmpty
+        engine.access.logOut(session)
         return session
     }
 

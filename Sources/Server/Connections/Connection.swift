@@ -168,7 +168,7 @@ package final class Connection: LoopSource, SessionLink {
     /// How much may lie unexecuted, bytes; little for strangers.
     private var inputLimit: Int {
         let limit = server.connectionLimits.queryBufferBytes
-        return session.isAuthenticated ? limit - min(session.queuedBytes, limit) : min(limit, Self.strangersInputBound)
+        return session.mustAuthenticate ? min(limit, Self.strangersInputBound) : limit - min(session.queuedBytes, limit)
     }
 
     package func queueOverLimit() {
@@ -202,7 +202,7 @@ package final class Connection: LoopSource, SessionLink {
     /// Requests must not be executed at present.
     @inline(__always)
     var isHeldBack: Bool {
-        session.waiting != nil || unsentBytes > Self.outputBound || isClosing || isPaused
+        session.waiting != nil || unsentBytes > Self.outputBound || isClosing || isPaused || isKilled
     }
 
     private func hold() -> Int {
@@ -221,7 +221,7 @@ package final class Connection: LoopSource, SessionLink {
         needed = 0
         hasMore = false
         parser.limits.maximumBulkBytes = traffic.pointee.maximumBulkBytes
-        parser.limits.isUnauthenticated = !session.isAuthenticated
+        parser.limits.isUnauthenticated = session.mustAuthenticate
         while used < bytes.count {
             if parser.isIdle && session.isAuthenticated && !traffic.pointee.isPaused {
                 let stopped = processBatch(bytes, &used)
@@ -281,7 +281,7 @@ package final class Connection: LoopSource, SessionLink {
     /// After a command: whether the next one has to wait.
     @inline(__always)
     private func mustStop(_ used: Int) -> Bool {
-        parser.limits.isUnauthenticated = !session.isAuthenticated
+        parser.limits.isUnauthenticated = session.mustAuthenticate
         if session.closeAfterReplies { isClosing = true }
         return isClosing || session.waiting != nil || used >= Self.sliceBytes || unsentBytes > Self.outputBound
     }

@@ -129,7 +129,7 @@ extension Connection {
     private func measureOutput() -> Bool {
         let limit = server.connectionLimits.output(kind)
         let unsent = unsentBytes
-        if !session.isAuthenticated && unsent > Self.strangersOutputBound { return true }
+        if session.mustAuthenticate && unsent > Self.strangersOutputBound { return true }
         if limit.hardBytes > 0 && unsent > limit.hardBytes { return true }
         guard limit.softBytes > 0, unsent > limit.softBytes else {
             overSoftLimitSince = nil

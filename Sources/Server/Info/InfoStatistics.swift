@@ -47,10 +47,11 @@ extension InfoReport {
         writer.field("reply_buffer_shrinks", core.control.replyBufferShrinks)
         writer.field("reply_buffer_expands", core.control.replyBufferExpands)
         cycles(core, &writer)
-        writer.field("acl_access_denied_auth", counts.deniedAuthentications)
-        writer.field("acl_access_denied_cmd", 0)
-        writer.field("acl_access_denied_key", 0)
-        writer.field("acl_access_denied_channel", 0)
+        let denied = engine.access.counts
+        writer.field("acl_access_denied_auth", denied.authentications)
+        writer.field("acl_access_denied_cmd", denied.commands)
+        writer.field("acl_access_denied_key", denied.keys)
+        writer.field("acl_access_denied_channel", denied.channels)
     }
 
     private static func keys(_ core: ServerCore, _ writer: inout InfoWriter) {
@@ -139,6 +140,7 @@ extension ServerCore {
     /// What INFO counts on the server's side begins again at 0.
     func resetOwnStatistics() {
         statistics = ServerStatistics()
+        engine.access.counts = AccessCounts()
         control.rates.reset()
         control.loop = LoopStatistics()
         control.replyBufferShrinks = 0

@@ -1,4 +1,5 @@
 import Commands
+import Engine
 import Primitives
 #if canImport(Glibc)
 import Glibc
@@ -13,10 +14,14 @@ extension Configuration {
             readStandardInput: { () throws(ConfigurationFileError) in
                 try ConfigurationReader.contents(STDIN_FILENO, "-")
             })
-        let reader = ConfigurationReader(self) { name in
+        let rules = RuleReader(table, allChannels: false)
+        let reader = ConfigurationReader(self, isCommand: { name in
             var name = name
             return name.withUTF8 { table.find(Bytes($0)) != nil }
-        }
+        }, refusalOfUser: { words in
+            do throws(UserLineError) { _ = try rules.define(words) } catch { return error.text }
+            return nil
+        })
         try reader.read(text)
     }
 }

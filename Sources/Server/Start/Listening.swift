@@ -122,7 +122,8 @@ extension Lifecycle {
     /// Protected mode: without a password only this machine's clients are welcome.
     func refuseStrangers() {
         core.refusal = { [unowned core] host, isUnix in
-            guard core.configuration.protectedMode, core.engine.requiredPassword.isEmpty, !isUnix else { return nil }
+            guard core.configuration.protectedMode, !isUnix,
+                  core.engine.access.defaultUser.rules.needsNoPassword else { return nil }
             if let host, host.hasPrefix("127.") || host == "::1" || host.hasPrefix("::ffff:127.") { return nil }
             return Lifecycle.protectedModeLine
         }

@@ -86,8 +86,6 @@ package struct Startup {
     /// Whoever builds one of these removes its line.
     private var missing: [(isAsked: Bool, reason: String)] { [
         (!configuration.renamedCommands.isEmpty, "rename-command: this server does not rename commands"),
-        (!configuration.users.isEmpty, "user: this server has no access control lists"),
-        (!configuration.aclfile.isEmpty, "aclfile: this server has no access control lists"),
         (configuration.clusterEnabled, "cluster-enabled: this server does not form clusters"),
         (configuration.replicaof != nil, "replicaof: this server does not replicate"),
     ] }

@@ -93,14 +93,11 @@ extension ServerCore {
     /// whose name is no user's, are who they would be without.
     func recogniseCertificate(_ session: Session, _ stream: OpaquePointer) {
         guard configuration.tls.authClientsUser == .commonName else { return }
-        let name = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { room in
+        let user = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { room in
             let length = sr_tls_common_name(stream, room.baseAddress, room.count)
-            return length <= 0 ? nil : String(decoding: UnsafeRawBufferPointer(room)[0..<length], as: UTF8.self)
+            if length <= 0 { return User?.none }
+            return engine.access.user(named: Bytes(rebasing: UnsafeRawBufferPointer(room)[..<length]))
         }
-        guard let name else { return }
-        if name == "default" {
-            session.isAuthenticated = true
-            session.user = name
-        }
+        if let user, user.rules.isEnabled { engine.access.logIn(session, user) }
     }
 }

@@ -8,7 +8,7 @@ private struct KillFilter {
     var localAddress: Bytes?
     var id: Int64?
     var kind: ClientTypeFilter?
-    var user: String?
+    var user: User?
     var skipsCaller = true
     /// Seconds.
     var minimumAge: Int64?
@@ -19,7 +19,7 @@ private struct KillFilter {
         if let localAddress, !isEqual(SocketFacts(session, core).localAddress, localAddress) { return false }
         if let id, session.id != id { return false }
         if let kind, ClientTypeFilter(session) != kind { return false }
-        if let user, session.user != user || !session.isAuthenticated { return false }
+        if let user, session.user !== user { return false }
         if skipsCaller, session === caller { return false }
         if let minimumAge, (now.rawValue - session.createdAt.rawValue) / 1000 < minimumAge { return false }
         return true
@@ -73,8 +73,9 @@ extension ClientCommands {
             } else if call.isWord(index, "LADDR") {
                 filter.localAddress = value
             } else if call.isWord(index, "USER") {
-                let user = Text(value).description
-                guard user == "default" else { throw .message("ERR No such user '\(user)'") }
+                guard let user = core.engine.access.user(named: value) else {
+                    throw .message("ERR No such user '\(Text(value))'")
+                }
                 filter.user = user
             } else if call.isWord(index, "SKIPME"), value.equalsIgnoringCase("YES") {
                 filter.skipsCaller = true

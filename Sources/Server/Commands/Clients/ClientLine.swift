@@ -67,7 +67,8 @@ enum ClientLine {
         let events = session.output.pointee.isEmpty ? "r" : "rw"
         field(" events=", events)
         field(" cmd=", session.lastCommandID < 0 ? "NULL" : core.engine.table.rows[session.lastCommandID].fullName)
-        field(" user=", session.isAuthenticated ? session.user : "(superuser)")
+        line.append(" user=")
+        if let user = session.user { user.name.withUnsafeBytes { line.append($0) } } else { line.append("(superuser)") }
         field(" redir=", "\(session.tracking?.redirection ?? -1)")
         field(" resp=", "\(session.version.rawValue)")
         line.append(" lib-name=")

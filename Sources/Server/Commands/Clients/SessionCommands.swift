@@ -29,6 +29,10 @@ enum SessionCommands {
 
     static func hello(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let session = core.engine.current
+        for index in 2..<max(2, call.count) where call.isWord(index, "AUTH") {
+            core.engine.redact(index + 1)
+            core.engine.redact(index + 2)
+        }
         var version = session.version
         if call.count >= 2 { version = try protocolVersion(call[1]) }
         var name: Bytes?
@@ -37,8 +41,6 @@ enum SessionCommands {
         while index < call.count {
             let left = call.count - 1 - index
             if call.isWord(index, "AUTH"), left >= 2 {
-                core.engine.redact(index + 1)
-                core.engine.redact(index + 2)
                 (user, password) = (call[index + 1], call[index + 2])
                 index += 3
             } else if call.isWord(index, "SETNAME"), left >= 1 {
@@ -49,8 +51,10 @@ enum SessionCommands {
                 throw .message("ERR Syntax error in HELLO option '\(Text(call[index]))'")
             }
         }
-        if let user, let password { try core.authenticate(session, user: user, password: password) }
-        if !session.isAuthenticated {
+        if let user, let password {
+            try core.authenticate(session, user: user, password: password, command: call[0])
+        }
+        if session.mustAuthenticate {
             throw .text("""
                 NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
                 <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
@@ -97,15 +101,16 @@ enum SessionCommands {
         if call.count > 3 { throw .syntax }
         let session = core.engine.current
         if call.count == 2 {
-            if core.engine.requiredPassword.isEmpty {
+            if core.engine.access.defaultUser.rules.needsNoPassword {
                 throw .text("""
                     ERR AUTH <password> called without any password configured for the default user. Are you sure \
                     your configuration is correct?
                     """)
             }
-            try core.authenticate(session, user: ("default" as StaticString).bytes, password: call[1])
+            try core.authenticate(session, user: ("default" as StaticString).bytes, password: call[1],
+                                  command: call[0])
         } else {
-            try core.authenticate(session, user: call[1], password: call[2])
+            try core.authenticate(session, user: call[1], password: call[2], command: call[0])
         }
         call.reply.ok()
     }
@@ -118,7 +123,6 @@ enum SessionCommands {
     static func reset(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let session = core.engine.current
         core.engine.reset(session)
-        session.isAuthenticated = core.engine.requiredPassword.isEmpty
         call.reply.version = .resp2
         call.reply.simple("RESET")
     }
@@ -132,19 +136,11 @@ struct Text: CustomStringConvertible {
 }
 
 extension ServerCore {
-    /// Takes as long for a wrong password as for a right one.
-    func authenticate(_ session: Session, user: Bytes, password: Bytes) throws(CommandError) {
-        let expected = engine.requiredPassword
-        var difference = expected.count ^ password.count
-        for (index, byte) in password.enumerated() {
-            difference |= Int(byte ^ (expected.isEmpty ? 0 : expected[index % expected.count]))
-        }
-        let isDefault = user.equals(("default" as StaticString).bytes)
-        guard isDefault, expected.isEmpty || difference == 0 else {
-            statistics.deniedAuthentications += 1
+    func authenticate(_ session: Session, user name: Bytes, password: Bytes, command: Bytes) throws(CommandError) {
+        guard let user = engine.access.authenticated(name, password) else {
+            engine.noteFailedAuthentication(session, name, command: command)
             throw .text("WRONGPASS invalid username-password pair or user is disabled.")
         }
-        session.isAuthenticated = true
-        session.user = "default"
+        engine.access.logIn(session, user)
     }
 }

@@ -30,7 +30,11 @@ extension ServerCore {
         connections.values.map(\.session).sorted { $0.id < $1.id }
     }
 
-    func kill(_ session: Session) { connections[session.id]?.kill() }
+    /// Ends a client's connection at the end of the round. It gets nothing more of what it waited for.
+    func kill(_ session: Session) {
+        engine.unpark(session)
+        connections[session.id]?.kill()
+    }
 
     /// Holds commands back until `end`, longer or more of them if an earlier pause said so.
     func pause(until end: UnixMilliseconds, writesOnly: Bool) {
