@@ -94,7 +94,7 @@ package final class Engine {
     /// Hands `keyspace.garbage` to whoever frees it.
     package var releaseGarbage: (() -> Void)?
 
-    /// Password of the default user; empty: none asked.
+    /// Users, and what they may do.
     package let access: AccessControl
     /// Called for every key event that passed `notifyClasses`, after the command.
     package var onKeyEvent: ((KeyEvent) -> Void)?

@@ -223,7 +223,7 @@ package final class Connection: LoopSource, SessionLink {
         parser.limits.maximumBulkBytes = traffic.pointee.maximumBulkBytes
         parser.limits.isUnauthenticated = session.mustAuthenticate
         while used < bytes.count {
-            if parser.isIdle && session.isAuthenticated && !traffic.pointee.isPaused {
+            if parser.isIdle && !session.mustAuthenticate && !traffic.pointee.isPaused {
                 let stopped = processBatch(bytes, &used)
                 if stopped || used == bytes.count { return used }
             }

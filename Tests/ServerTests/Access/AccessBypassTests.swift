@@ -71,8 +71,8 @@ import Testing
         #expect(try client.ask("SET", "ok1", "x", reply: "+QUEUED\r\n"))
         #expect(try client.ask("GET", "ok1", reply: "+QUEUED\r\n"))
         try change("-set", "resetkeys")
-        let changed = "-NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
-            + "This command is no longer allowed for the following reason: "
+        let changed = "-NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call"
+            + ". This command is no longer allowed for the following reason: "
         #expect(try client.ask("EXEC", reply: "*2\r\n\(changed)no permission to execute the command or subcommand\r\n"
             + "\(changed)no permission to touch the specified keys\r\n"))
         #expect(try admin.ask("EXISTS", "ok1", reply: ":0\r\n"))
@@ -216,9 +216,11 @@ import Testing
             "-WRONGPASS invalid username-password pair or user is disabled.\r\n")
         try admin.send(request(["ACL", "LOG"]) + request(["INFO", "stats"]) + request(["QUIT"]))
         let all = try admin.textUntilEnd()
-        #expect(all.hasPrefix("*3\r\n*20\r\n$5\r\ncount\r\n:1\r\n$6\r\nreason\r\n$4\r\nauth\r\n$7\r\ncontext\r\n$8\r\ntoplevel\r\n"
+        #expect(all.hasPrefix("*3\r\n*20\r\n$5\r\ncount\r\n:1\r\n$6\r\nreason\r\n$4\r\nauth\r\n"
+            + "$7\r\ncontext\r\n$8\r\ntoplevel\r\n"
             + "$6\r\nobject\r\n$4\r\nAUTH\r\n$8\r\nusername\r\n$1\r\nu\r\n"))
-        #expect(all.contains(":3\r\n$6\r\nreason\r\n$3\r\nkey\r\n$7\r\ncontext\r\n$8\r\ntoplevel\r\n$6\r\nobject\r\n$6\r\nsecret\r\n"))
+        #expect(all.contains(":3\r\n$6\r\nreason\r\n$3\r\nkey\r\n$7\r\ncontext\r\n$8\r\ntoplevel\r\n"
+            + "$6\r\nobject\r\n$6\r\nsecret\r\n"))
         #expect(all.contains("$8\r\nentry-id\r\n:2\r\n$17\r\ntimestamp-created\r\n:1"))
         for field in ["auth:1", "cmd:1", "key:3",
             "channel:0"] { #expect(all.contains("acl_access_denied_\(field)\r\n")) }
