@@ -64,7 +64,7 @@ let package = Package(
                           path: "Tests/simulate",
                           swiftSettings: house),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation", "TestSupport"], swiftSettings: house),
-        .testTarget(name: "PrimitivesTests", dependencies: ["Primitives", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "PrimitivesTests", dependencies: ["Primitives", "CShims", "TestSupport"], swiftSettings: house),
         .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport"], swiftSettings: house),
         .testTarget(name: "EncodingsTests", dependencies: ["Encodings", "TestSupport"], swiftSettings: house),
         .testTarget(name: "KeyspaceTests", dependencies: ["Keyspace", "TestSupport"], swiftSettings: house),

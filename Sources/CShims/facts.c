@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CShims.h"
+#include "Slabs.h"
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,11 +8,15 @@
 
 void sr_allocator_facts(size_t *allocated, size_t *active) {
     struct mallinfo2 info = mallinfo2();
-    *allocated = info.uordblks + info.hblkhd;
-    *active = info.arena + info.hblkhd;
+    sr_slab_facts(allocated, active);
+    *allocated += info.uordblks + info.hblkhd;
+    *active += info.arena + info.hblkhd;
 }
 
-void sr_allocator_purge(void) { malloc_trim(0); }
+void sr_allocator_purge(void) {
+    sr_slab_purge();
+    malloc_trim(0);
+}
 
 char *sr_allocator_report(void) {
     char *text = NULL;

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "CShims.h"
+#include "Slabs.h"
 #include <errno.h>
 #include <signal.h>
 #include <malloc.h>
@@ -14,7 +15,9 @@
 #include <unistd.h>
 
 pid_t sr_fork(void) {
+    sr_slab_lock();
     pid_t child = fork();
+    sr_slab_unlock();
     if (child == 0) {
         // The server waits for signals in a thread, which the child has not: it is to die of them.
         sigset_t none;
@@ -78,32 +81,64 @@ static void *checked(void *pointer, size_t byteCount) {
 }
 
 void *sr_malloc(size_t byteCount) {
+    if (byteCount <= SR_SLAB_LARGEST) {
+        void *block = sr_slab_allocate(byteCount);
+        if (block != NULL) return block;
+    }
     void *pointer = checked(malloc(byteCount ? byteCount : 1), byteCount);
     account(pointer);
     return pointer;
 }
 
 void *sr_calloc(size_t byteCount) {
+    if (byteCount <= SR_SLAB_LARGEST) {
+        void *block = sr_slab_allocate(byteCount);
+        if (block != NULL) return memset(block, 0, byteCount);
+    }
     void *pointer = checked(calloc(1, byteCount ? byteCount : 1), byteCount);
     account(pointer);
     return pointer;
 }
 
 void *sr_realloc(void *pointer, size_t byteCount) {
-    size_t before = pointer ? malloc_usable_size(pointer) : 0;
-    void *moved = checked(realloc(pointer, byteCount ? byteCount : 1), byteCount);
+    if (pointer == NULL) return sr_malloc(byteCount);
+    if (sr_slab_owns(pointer)) {
+        size_t size = sr_slab_size(pointer);
+        // Up to 8 bytes are no reason to move.
+        if (byteCount <= size && byteCount + 8 > size) return pointer;
+        void *moved = sr_malloc(byteCount);
+        memcpy(moved, pointer, byteCount < size ? byteCount : size);
+        sr_slab_free(pointer);
+        return moved;
+    }
+    if (byteCount <= SR_SLAB_LARGEST / 2) {
+        size_t size = malloc_usable_size(pointer);
+        void *moved = sr_malloc(byteCount);
+        memcpy(moved, pointer, byteCount < size ? byteCount : size);
+        sr_free(pointer);
+        return moved;
+    }
+    size_t before = malloc_usable_size(pointer);
+    void *moved = checked(realloc(pointer, byteCount), byteCount);
     atomic_fetch_add_explicit(&used, malloc_usable_size(moved) - before, memory_order_relaxed);
     return moved;
 }
 
 void sr_free(void *pointer) {
     if (pointer == NULL) return;
+    if (sr_slab_owns(pointer)) {
+        sr_slab_free(pointer);
+        return;
+    }
     atomic_fetch_sub_explicit(&used, malloc_usable_size(pointer), memory_order_relaxed);
     free(pointer);
 }
 
-size_t sr_usable_size(const void *pointer) { return malloc_usable_size((void *)pointer); }
-size_t sr_used_memory(void) { return atomic_load_explicit(&used, memory_order_relaxed); }
+size_t sr_usable_size(const void *pointer) {
+    return sr_slab_owns(pointer) ? sr_slab_size(pointer) : malloc_usable_size((void *)pointer);
+}
+
+size_t sr_used_memory(void) { return atomic_load_explicit(&used, memory_order_relaxed) + sr_slab_used(); }
 
 int sr_format_double_17(char *target, size_t capacity, double value) {
     return snprintf(target, capacity, "%.17g", value);

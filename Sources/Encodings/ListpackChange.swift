@@ -206,14 +206,18 @@ extension Listpack {
 
     // MARK: Private
 
+    private static let smallBytes = 256
+
     /// Makes `added` bytes of room in place of `removed` bytes at `position`, end mark and total included.
     @inline(__always)
     private mutating func resize(at position: Position, removing removed: Int, adding added: Int) {
         let total = byteCount
         let newTotal = total - removed + added
         if newTotal > total, newTotal > Heap.usableSize(pointer) {
-            // A little more than asked for: appending one by one then moves seldom.
-            pointer = Heap.reallocate(pointer, newTotal + min(newTotal / 4, 1024))
+            // Small ones are many, and moved in no time. Larger ones get a little more than asked for: appending one by
+            // one then moves seldom.
+            let slack = newTotal <= Self.smallBytes ? 0 : min(newTotal / 4, 1024)
+            pointer = Heap.reallocate(pointer, newTotal + slack)
         }
         let tail = total - position - removed
         if removed != added, tail > 0 {
