@@ -94,7 +94,8 @@ static void unlink_from(uint32_t *list, uint32_t slab) {
 static int begin(void) {
     size_t note_bytes = SLAB_COUNT * sizeof(struct note);
     void *noted = mmap(NULL, note_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    void *reserved = mmap(NULL, ARENA_BYTES + SLAB_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *reserved = mmap(NULL, ARENA_BYTES + SLAB_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                          -1, 0);
     if (noted == MAP_FAILED || reserved == MAP_FAILED) {
         // A limit on addresses: malloc serves everything.
         if (noted != MAP_FAILED) munmap(noted, note_bytes);
@@ -161,7 +162,9 @@ int sr_slab_owns(const void *pointer) {
     return arena != NULL && (size_t)((const char *)pointer - arena) < ARENA_BYTES;
 }
 
-static uint32_t slab_of(const void *pointer) { return (uint32_t)((size_t)((const char *)pointer - arena) >> SLAB_SHIFT); }
+static uint32_t slab_of(const void *pointer) {
+    return (uint32_t)((size_t)((const char *)pointer - arena) >> SLAB_SHIFT);
+}
 
 size_t sr_slab_size(const void *pointer) { return size_of(notes[slab_of(pointer)].class); }
 

@@ -4,8 +4,8 @@
 
 #define SR_SLAB_LARGEST 512
 
-/// A block of at least `byteCount` (1 to SR_SLAB_LARGEST) bytes, aligned to 8, to 16 from 16-byte multiples on. NULL: no
-/// more room here, ask malloc.
+/// A block of at least `byteCount` (1 to SR_SLAB_LARGEST) bytes, aligned to 8, or to 16 if its size is a multiple of
+/// that. NULL: there is no more room here, ask malloc.
 void *sr_slab_allocate(size_t byteCount);
 /// Whether a block is one of ours.
 int sr_slab_owns(const void *pointer);
