@@ -10,10 +10,10 @@ import Synchronization
 //     engine:   list of jobs → open → takes jobs itself … → all done → goes on alone
 //     workers:  wait → take jobs, one after another → wait
 //
-// A job is one system call (or its like on a TLS stream) with addresses, and afterwards its outcome, of which the
-// places of the requests in what was read are a part. Everything else, which connection it belongs to, what it means, what is
-// executed, is the engine's, in the order that it would have without threads (IORounds.swift). So threads change who
-// makes a system call, and nothing else.
+// A job is one system call (or its like on a TLS stream) with addresses, and afterwards its outcome, with the places of
+// the requests in what was read. Everything else, which connection it belongs to, what it means, what is executed, is
+// the engine's, in the order that it would have without threads (IORounds.swift). So threads change who makes a system
+// call, and nothing else.
 //
 // Invariants
 //  1. Between `run` and its return the engine touches nothing but the jobs; outside of it workers touch nothing but
