@@ -129,10 +129,13 @@ package final class Connection: LoopSource, SessionLink {
             receiveBehindInput()
             return
         }
-        var buffer = traffic.pointee.readBuffer
+        let buffer = traffic.pointee.readBuffer
         let count: Int
         if isSpecial {
-            if let readAhead { buffer = readAhead.pointee.bytes }
+            if let readAhead {
+                receive(readAhead)
+                return
+            }
             count = takeSpecially(buffer, Self.sharedReadBytes)
         } else {
             count = read(descriptor, buffer, Self.sharedReadBytes)
@@ -140,6 +143,17 @@ package final class Connection: LoopSource, SessionLink {
         guard received(count) else { return }
         let bytes = Bytes(start: buffer, count: count)
         let used = isHeldBack ? hold() : process(bytes)
+        if used < count && !isClosing { keep(Bytes(rebasing: bytes[used...])) }
+        settle()
+    }
+
+    /// What an I/O thread read, and in what it found the requests.
+    private func receive(_ job: UnsafeMutablePointer<SocketJob>) {
+        let count = takeSpecially(job.pointee.bytes, job.pointee.count)
+        guard received(count) else { return }
+        let bytes = Bytes(start: job.pointee.bytes, count: count)
+        let used = isHeldBack ? hold() : job.pointee.parses ? process(bytes, found: job.pointee.batch.pointee)
+            : process(bytes)
         if used < count && !isClosing { keep(Bytes(rebasing: bytes[used...])) }
         settle()
     }
@@ -254,28 +268,49 @@ package final class Connection: LoopSource, SessionLink {
         return used
     }
 
+    /// As `process`, when the first requests are found already.
+    private func process(_ bytes: Bytes, found batch: RequestBatch) -> Int {
+        guard batch.count > 0, session.isAuthenticated, !traffic.pointee.isPaused else { return process(bytes) }
+        var used = 0
+        needed = 0
+        hasMore = false
+        if execute(batch, bytes, &used) == .mustStop || used == bytes.count { return used }
+        return used + process(Bytes(rebasing: bytes[used...]))
+    }
+
+    private enum BatchEnd { case done, mustStop, paused }
+
     /// Executes the ordinary requests from `used` on; true if what follows has to wait.
     private func processBatch(_ bytes: Bytes, _ used: inout Int) -> Bool {
         while used < bytes.count {
             traffic.pointee.batch.fill(bytes, from: used)
             let batch = traffic.pointee.batch
             if batch.count == 0 { return false }
-            if batch.count > 1 { engine._withUnsafeGuaranteedRef { $0.prepare(batch, session) } }
-            for index in 0..<batch.count {
-                let request = batch.requests[index]
-                used = request.end
-                engine._withUnsafeGuaranteedRef {
-                    $0.execute(session, prepared: request, raw: Bytes(rebasing: bytes[request.start..<request.end]))
-                }
-                if mustStop(used) {
-                    hasMore = used < bytes.count
-                    return true
-                }
-                if traffic.pointee.isPaused { return false }
+            switch execute(batch, bytes, &used) {
+            case .mustStop: return true
+            case .paused: return false
+            case .done: if batch.count < RequestBatch.capacity { return false }
             }
-            if batch.count < RequestBatch.capacity { return false }
         }
         return false
+    }
+
+    @inline(__always)
+    private func execute(_ batch: RequestBatch, _ bytes: Bytes, _ used: inout Int) -> BatchEnd {
+        if batch.count > 1 { engine._withUnsafeGuaranteedRef { $0.prepare(batch, session) } }
+        for index in 0..<batch.count {
+            let request = batch.requests[index]
+            used = request.end
+            engine._withUnsafeGuaranteedRef {
+                $0.execute(session, prepared: request, raw: Bytes(rebasing: bytes[request.start..<request.end]))
+            }
+            if mustStop(used) {
+                hasMore = used < bytes.count
+                return .mustStop
+            }
+            if traffic.pointee.isPaused { return .paused }
+        }
+        return .done
     }
 
     /// After a command: whether the next one has to wait.

@@ -58,8 +58,7 @@ extension Connection {
             closeNow()
             return false
         }
-        let ready = session.releasable(session.durability == .standard ? acknowledged
-                                       : server.engine.acknowledged(for: session.durability))
+        let ready = releasable(acknowledged)
         // Before sending: what was sent may be dropped from the output, and then its offsets are others.
         let remainsGated = ready < session.output.pointee.count
         if ready > session.sentCount && !awaitsRoom && !transmit(ready) { return false }
@@ -77,6 +76,13 @@ extension Connection {
         if hasMore { continueSoon() }
         updateInterest()
         return remainsGated
+    }
+
+    /// Bytes at the front of the output that the gates let go.
+    @inline(__always)
+    func releasable(_ acknowledged: LogOffset) -> Int {
+        session.releasable(session.durability == .standard ? acknowledged
+                           : server.engine.acknowledged(for: session.durability))
     }
 
     /// Gives bytes to the peer; as `send`.

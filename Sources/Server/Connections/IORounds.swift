@@ -7,7 +7,7 @@ import Primitives
 // Rounds with I/O threads: what would be read or written one after another is done by all threads at once, and then
 // dealt with as ever, in the order as ever.
 //
-//     events → read jobs → all read → each event is delivered: its connection finds its bytes read (`readAhead`)
+//     events → read jobs → all read and parse → each event is delivered: its connection finds that (`readAhead`)
 //     connections with replies → write jobs → all written → each is flushed: it finds its bytes sent (`writeAhead`)
 //
 // Invariants
@@ -120,6 +120,7 @@ extension Connection {
         guard let start = room.baseAddress else { return false }
         job.pointee.bytes = start
         job.pointee.count = room.count
+        job.pointee.parses = pendingInput == 0 && parser.isIdle
         readAhead = job
         return true
     }
@@ -127,7 +128,7 @@ extension Connection {
     /// Makes job number `index` of what it would write now; false: it would not write.
     func plansWrite(_ threads: IOThreads, _ index: Int, _ acknowledged: LogOffset) -> Bool {
         guard isOpen, !isKilled, !awaitsRoom else { return false }
-        let end = session.releasable(acknowledged)
+        let end = releasable(acknowledged)
         guard end > session.sentCount else { return false }
         let job = threads.writes + index
         job.pointee.kind = .write

@@ -2,6 +2,7 @@ import CShims
 import CTLS
 import Glibc
 import Primitives
+import RESP
 import Synchronization
 
 // `io-threads`: threads that read from and write to sockets while the engine waits for them (fork and join).
@@ -9,9 +10,10 @@ import Synchronization
 //     engine:   list of jobs → open → takes jobs itself … → all done → goes on alone
 //     workers:  wait → take jobs, one after another → wait
 //
-// A job is one system call (or its like on a TLS stream) with addresses, and afterwards its outcome. Everything else,
-// which connection it belongs to, what it means, what is executed, is the engine's, in the order that it would have
-// without threads (IORounds.swift). So threads change who makes a system call, and nothing else.
+// A job is one system call (or its like on a TLS stream) with addresses, and afterwards its outcome, with the places of
+// the requests in what was read. Everything else, which connection it belongs to, what it means, what is executed, is
+// the engine's, in the order that it would have without threads (IORounds.swift). So threads change who makes a system
+// call, and nothing else.
 //
 // Invariants
 //  1. Between `run` and its return the engine touches nothing but the jobs; outside of it workers touch nothing but
@@ -34,6 +36,9 @@ struct SocketJob {
     var bytes: UnsafeMutableRawPointer
     /// How many, or room for how many.
     var count = 0
+    /// A read: what comes begins with a request; `batch` is to hold the requests in it.
+    var parses = false
+    let batch: UnsafeMutablePointer<RequestBatch>
     /// As read(2) and send(2) return it; of a stream, as the functions of CTLS do.
     var outcome = 0
     /// errno, if `outcome` is negative.
@@ -47,6 +52,7 @@ struct SocketJob {
         case (.write, let stream?): outcome = sr_tls_write(stream, bytes, count)
         }
         code = outcome < 0 ? errno : 0
+        if parses && outcome > 0 { batch.pointee.fill(Bytes(start: bytes, count: outcome), from: 0) }
     }
 }
 
@@ -58,6 +64,7 @@ final class IOThreads: @unchecked Sendable {
     let writes: UnsafeMutablePointer<SocketJob>
     /// Which of them is open.
     private var list: UnsafeMutablePointer<SocketJob>
+    private let batches: UnsafeMutablePointer<RequestBatch>
     /// Where jobs that read may put their bytes: `Connection.sharedReadBytes` for each.
     private let buffers: UnsafeMutableRawPointer
     private let workers: [Worker]
@@ -96,14 +103,20 @@ final class IOThreads: @unchecked Sendable {
         buffers = .allocate(byteCount: Self.capacity * Connection.sharedReadBytes, alignment: 64)
         reads = .allocate(capacity: Self.capacity)
         writes = .allocate(capacity: Self.capacity)
-        for list in [reads, writes] {
-            list.initialize(repeating: SocketJob(bytes: buffers), count: Self.capacity)
+        batches = .allocate(capacity: Self.capacity)
+        for index in 0..<Self.capacity {
+            (batches + index).initialize(to: RequestBatch())
+            for list in [reads, writes] {
+                (list + index).initialize(to: SocketJob(bytes: buffers, batch: batches + index))
+            }
         }
         list = reads
         workers = (1..<count).map { _ in Worker() }
     }
 
     deinit {
+        for index in 0..<Self.capacity { batches[index].deallocate() }
+        batches.deallocate()
         reads.deallocate()
         writes.deallocate()
         buffers.deallocate()
