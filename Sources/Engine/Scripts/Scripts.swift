@@ -1,0 +1,252 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+import Scripting
+
+// Scripts and functions run by the engine.
+//
+// Each run is a unit of the log, like a transaction: what its commands logged stands between MULTI and EXEC, and the
+// reply waits for the unit's record. Its commands run on a session of its own, in the caller's database, without
+// waiting. It sees one moment: the clock stands still while it runs. What happens when it runs for long:
+// BusyScripts.swift.
+
+package final class ScriptRunner: ScriptHost {
+    unowned(unsafe) let engine: Engine
+    private let session = Session(id: -1)
+    /// Made when the first script comes.
+    private var interpreter: Interpreter?
+    private(set) var cache = ScriptCache()
+    /// Scripts that were forgotten to make room.
+    package internal(set) var evictedCount = 0
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is not meant for them.
+    package var allowsDenied = false
+    /// Where redis.log writes.
+    package var onLog: (_ level: Int, _ text: Bytes) -> Void = { _, _ in }
+    /// Frees what was given to it, on another thread.
+    package var freeLater: ((Interpreter) -> Void)?
+
+    /// What runs at present.
+    package internal(set) var running: RunningScript?
+    /// `busy-reply-threshold`; 0: nobody is served while a script runs.
+    package var busyThresholdMilliseconds = 5000
+    /// Lets clients in between (Server/Connections/BusyRounds.swift).
+    package var serveOthers: (() -> Void)?
+    /// Where it is told that a script runs for long.
+    package var onSlow: (_ milliseconds: UInt64, _ script: RunningScript) -> Void = { _, _ in }
+
+    package let libraries = FunctionLibraries()
+    private var functions: Interpreter?
+    /// What the library that is being loaded registered.
+    var registering: FunctionLibrary?
+    /// When loading it takes too long, in monotonic nanoseconds; nil: never.
+    var loadDeadline: UInt64?
+
+    /// Bytes that one interpreter may hold.
+    private static let memoryLimit = 1 << 30
+
+    init(_ engine: Engine) { self.engine = engine }
+
+    package var scriptBytes: Int { interpreter?.usedBytes ?? 0 }
+    package var functionBytes: Int { functions?.usedBytes ?? 0 }
+    package var count: Int { cache.count }
+    /// What is kept of scripts beside their interpreter; likewise of libraries.
+    package var sourceBytes: Int { cache.sourceBytes }
+    package var functionSourceBytes: Int { libraries.sourceBytes }
+
+    /// - Parameter lazily: the interpreter is freed on another thread.
+    func forgetAll(lazily: Bool) {
+        cache.removeAll()
+        release(interpreter, lazily)
+        interpreter = nil
+    }
+
+    func release(_ interpreter: Interpreter?, _ lazily: Bool) {
+        if lazily, let interpreter { freeLater?(interpreter) }
+    }
+
+    // MARK: Keeping
+
+    /// Compiles a script, unless it is known; answers it.
+    /// - Parameter isForgettable: EVAL brought it, not SCRIPT LOAD.
+    func add(_ source: Bytes, isForgettable: Bool) throws(CommandError) -> StoredScript {
+        let name = SHA1.of(source).hex
+        if let known = cache[name] {
+            if !isForgettable { cache.keep(known) }
+            return known
+        }
+        let (flags, body) = try Shebang.ofScript(source)
+        if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: Self.memoryLimit) }
+        guard let interpreter else { throw .text("OOM no memory for a Lua interpreter") }
+        if let message = interpreter.load(body, as: name) {
+            throw .message("ERR Error compiling script (new function): \(message)")
+        }
+        let script = StoredScript(name: name, source: Array(source), flags: flags)
+        if let forgotten = cache.add(script, isForgettable: isForgettable) {
+            evictedCount += 1
+            interpreter.drop(forgotten.name)
+        }
+        return script
+    }
+
+    func functionInterpreter() throws(CommandError) -> Interpreter {
+        if functions == nil {
+            functions = Interpreter(host: self, memoryLimit: Self.memoryLimit, isForFunctions: true)
+        }
+        guard let functions else { throw .text("OOM no memory for a Lua interpreter") }
+        return functions
+    }
+
+    func forgetFunctions(lazily: Bool) {
+        release(functions, lazily)
+        functions = nil
+    }
+
+    // MARK: Running
+
+    func run(_ script: StoredScript?, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
+        guard let script, let interpreter else { throw .text("NOSCRIPT No matching script. Please use EVAL.") }
+        cache.used(script)
+        let (name, flags) = (script.name, script.flags)
+        try run(flags, name, isFunction: false, &call, readOnly: readOnly) { arguments, reply in
+            interpreter.run(name, arguments, keyCount: keyCount, reply)
+        }
+    }
+
+    func run(_ function: StoredFunction, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
+        let interpreter = try functionInterpreter()
+        let (name, handle) = (function.name, function.handle)
+        try run(function.flags, name, isFunction: true, &call, readOnly: readOnly) { arguments, reply in
+            interpreter.run(function: handle, named: name, arguments, keyCount: keyCount, reply)
+        }
+    }
+
+    private func run(_ flags: ScriptFlags, _ name: String, isFunction: Bool, _ call: inout Call, readOnly: Bool,
+                     _ body: (UnsafeBufferPointer<Bytes>, ReplyWriter) -> Void) throws(CommandError) {
+        let isOutOfMemory = !call.isReplay && !flags.contains(.allowOOM) && engine.memoryIsExhausted()
+        if flags.contains(.declared) && !call.isReplay {
+            try admit(flags, readOnly: readOnly, isOutOfMemory: isOutOfMemory)
+        }
+        let caller = engine.current
+        running = RunningScript(
+            name: name, isFunction: isFunction, began: engine.monotonicNow, caller: caller,
+            arguments: call.arguments, isReadOnly: readOnly || flags.contains(.noWrites), isReplay: call.isReplay,
+            isOutOfMemory: isOutOfMemory)
+        defer { running = nil }
+        session.database = caller.database
+        session.noTouch = caller.noTouch
+        adopt(caller)
+        let isOuter = !engine.isInUnit
+        if isOuter { engine.beginUnit() }
+        if isFunction && libraries.changedAt > engine.acknowledged { engine.keyspace.readsEveryKey() }
+        let arguments = UnsafeBufferPointer(start: call.arguments.base + 3, count: call.count - 3)
+        let start = call.reply.output.pointee.count, errors = engine.errorReplies
+        body(arguments, call.reply)
+        engine.current = caller
+        session.caller = nil
+        if isOuter { engine.endUnit() }
+        if engine.unitCount > 0 { caller.lastWriteEnd = engine.logEnd }
+        // What the script's commands did is done; the script itself has no effects.
+        engine.effects.pointee.reset()
+        let reply = call.reply.output.pointee.bytes.from(start)
+        guard reply.first == UInt8(ascii: "-") else { return }
+        if call.isReplay { throw .message(String(decoding: reply.dropFirst().dropLast(2), as: UTF8.self)) }
+        engine.statistics[call.command - UnsafePointer(engine.table.commands)].failed += 1
+        let others = running?.errorsOfOthers ?? 0
+        if engine.errorReplies - others == errors { engine.count(errorLine: reply.from(1)) }
+    }
+
+    /// A script that says beforehand what it does is refused before it does anything.
+    private func admit(_ flags: ScriptFlags, readOnly: Bool, isOutOfMemory: Bool) throws(CommandError) {
+        if flags.contains(.noWrites) { return }
+        if engine.state.refusesWrites { throw refusal }
+        if readOnly { throw .text("ERR Can not execute a script with write flag using *_ro command.") }
+        if isOutOfMemory {
+            throw .text("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+        }
+    }
+
+    /// A script may do what its caller may.
+    private func adopt(_ caller: Session) {
+        session.caller = caller
+        session.user = caller.user
+        session.isAuthenticated = caller.isAuthenticated
+        engine.access.refresh(session)
+    }
+
+    private var refusal: CommandError {
+        guard let line = engine.state.writeRefusal else {
+            return .text("""
+                MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                Writable scripts are blocked. Use 'no-writes' flag for read only scripts.
+                """)
+        }
+        let words = line.split(separator: ": ", maxSplits: 1)
+        return .message("""
+            MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. \
+            Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: \(words.last ?? "")
+            """)
+    }
+
+    // MARK: What scripts ask for
+
+    package func call(_ arguments: Arguments, resp: RESPVersion, targets: ReplicationTargets) -> Bytes {
+        session.output.pointee.removeAll()
+        session.gates.removeAll(keepingCapacity: true)
+        session.version = resp
+        let now = engine.keyspace.now
+        if let id = engine.lookUp(arguments) {
+            let command = engine.table.commands + id
+            if let error = refuse(id, arguments) {
+                engine.writeError(error, command, session)
+            } else {
+                let isWrite = command.pointee.flags.contains(.write)
+                if isWrite {
+                    running?.hasWritten = true
+                    running?.isOutOfMemory = false
+                }
+                engine.current = session
+                let isLogging = engine.isLogging
+                if !targets.contains(.log) { engine.isLogging = false }
+                engine.run(session, id, arguments, raw: nil, isRetry: false, mayBlock: false)
+                engine.isLogging = isLogging
+            }
+        } else {
+            session.reply.error("ERR Unknown Redis command called from script" as StaticString)
+        }
+        engine.keyspace.now = now
+        return session.output.pointee.bytes
+    }
+
+    private func refuse(_ id: Int, _ arguments: Arguments) -> CommandError? {
+        let command = engine.table.commands + id
+        let flags = command.pointee.flags, arity = command.pointee.arity
+        if arity > 0 ? arguments.count != arity : arguments.count < -arity {
+            return .text("ERR Wrong number of args calling Redis command from script")
+        }
+        if flags.contains(.noscript) && !allowsDenied {
+            return .text("ERR This Redis command is not allowed from script")
+        }
+        guard let running else { return .text("ERR no script runs") }
+        if running.isReadOnly && flags.contains(.write) {
+            return .text("ERR Write commands are not allowed from read-only scripts.")
+        }
+        if running.isReplay { return nil }
+        if running.isOutOfMemory && flags.contains(.denyoom) {
+            return .text("OOM command not allowed when used memory > 'maxmemory'.")
+        }
+        guard running.hasWritten && engine.state.refusesWrites else { return engine.admit(id, session, arguments) }
+        // What it began it may finish: half of its writes would be worse.
+        let before = engine.state
+        engine.state.writeRefusal = nil
+        engine.state.snapshotRefusal = nil
+        defer { engine.state = before }
+        return engine.admit(id, session, arguments)
+    }
+
+    package func log(level: Int, _ text: Bytes) { onLog(level, text) }
+
+    package func permits(_ arguments: Arguments) -> Bool? {
+        engine.lookUp(arguments).map { engine.permits(session, $0, arguments) }
+    }
+}
