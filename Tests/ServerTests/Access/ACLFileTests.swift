@@ -26,7 +26,7 @@ import TestSupport
         let server = try ServerRun("--aclfile", path)
         #expect(server.becomesReady())
         #expect(server.answer("AUTH bob x\r\nGET c\r\n") == "+OK\r\n-NOPERM No permissions to access a key\r\n")
-        #expect(server.answer("ACL SETUSER \"\\xffn\" on nopass (\"~q\\\"\" \"~r)\" +set)\r\nACL SAVE\r\n")
+        #expect(server.answer("ACL SETUSER \"\\xffn\" on nopass '(\"~q\\\"\"' '\"~r)\"' +set)\r\nACL SAVE\r\n")
             == "+OK\r\n+OK\r\n")
         let saved = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
         let first = "\(Self.bob)\nuser default on nopass sanitize-payload ~* &* +@all\nuser "
@@ -99,7 +99,7 @@ import TestSupport
 
     @Test func linesOfTheConfigurationAreReadAndRewritten() throws {
         let (directory, path) =
-            try file("save \"\"\nrequirepass root\nuser bob on >x ~b +get (~\"q'\" +set)\n", "redis.conf")
+            try file("save \"\"\nrequirepass root\nuser bob on >x ~b +get '(~\"q\\'\"' +set)\n", "redis.conf")
         let server = try ServerRun(file: path)
         #expect(server.becomesReady())
         #expect(server.answer("AUTH bob x\r\nACL WHOAMI\r\nGET c\r\n")
