@@ -44,7 +44,8 @@ extension Engine {
 
     /// MISCONF: what cannot be made durable is not accepted. PING tells it to those that watch over the server.
     private func checkWritable(_ id: Int, _ flags: CommandFlags) -> CommandError? {
-        guard flags.contains(.write) || table.rows[id].fullName == "ping" else { return nil }
+        if flags.contains(.write) { return state.refusal }
+        guard table.rows[id].fullName == "ping" else { return nil }
         if let line = state.writeRefusal { return .message(line) }
         if let line = state.snapshotRefusal { return .text(line) }
         return nil

@@ -27,8 +27,15 @@ package struct ServiceState {
     package var writeRefusal: String?
     /// MISCONF line for a failed snapshot with stop-writes-on-bgsave-error.
     package var snapshotRefusal: StaticString?
+    /// NOREPLICAS line while fewer replicas than `min-replicas-to-write` are there.
+    package var replicaRefusal: StaticString?
     @inline(__always)
-    package var refusesWrites: Bool { writeRefusal != nil || snapshotRefusal != nil }
+    package var refusesWrites: Bool { writeRefusal != nil || snapshotRefusal != nil || replicaRefusal != nil }
+    /// With what a write is refused; nil: it is welcome.
+    package var refusal: CommandError? {
+        if let writeRefusal { return .message(writeRefusal) }
+        return (snapshotRefusal ?? replicaRefusal).map { .text($0) }
+    }
     package init() {}
 }
 
@@ -70,6 +77,8 @@ package final class Engine {
     package private(set) var writersInTick = 0
     private var writerMark = 1
     package var changesSinceSave = 0
+    /// FLUSHALL ran; whoever keeps dumps takes note and sets it back.
+    package var wasFlushed = false
     package var commandsProcessed = 0
     package var errorCounts: [String: Int] = [:]
     package var errorReplies = 0
@@ -391,7 +400,10 @@ package final class Engine {
     }
 
     /// The error's line; without a code that says nothing (`ERR`) if so wanted.
-    private func text(of error: CommandError, _ id: Int, withCode: Bool) -> String {
+    /// The error line with which writes are refused; nil: they are not.
+    package func line(of refusal: CommandError?) -> String? { refusal.map { text(of: $0, 0, withCode: true) } }
+
+    func text(of error: CommandError, _ id: Int, withCode: Bool) -> String {
         let line: String
         switch error {
         case .message(let text): line = text

@@ -204,6 +204,7 @@ extension Engine {
     /// Databases changed as a whole.
     func announceWhole() {
         if let flushed = effects.pointee.flushed {
+            if flushed < 0 && !state.isLoading { wasFlushed = true }
             announceFlush(flushed)
             if isTracking { trackFlush() }
         }

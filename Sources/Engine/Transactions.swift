@@ -110,10 +110,9 @@ extension Engine {
 
     /// A queue with a write in it is refused as a whole when writes are.
     private func refusalOfQueue(_ queue: [StoredCommand]) -> CommandError? {
-        guard state.writeRefusal != nil || state.snapshotRefusal != nil,
+        guard !state.isLoading, let refusal = state.refusal,
               queue.contains(where: { table.commands[$0.id].flags.contains(.write) }) else { return nil }
-        let line = state.writeRefusal ?? state.snapshotRefusal.map { "\($0)" } ?? ""
-        return .message("EXECABORT Transaction discarded because of: \(line)")
+        return .message("EXECABORT Transaction discarded because of: \(text(of: refusal, 0, withCode: true))")
     }
 
     package func endTransaction(_ session: Session) {

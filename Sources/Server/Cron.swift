@@ -35,6 +35,7 @@ extension ServerCore {
         if pause == nil { engine.runSlowExpireCycle(hz: cronRate) }
         if configuration.activerehashing { engine.rehashTables(budget: 1_000_000) }
         lifecycle.cron()
+        if control.memoryReturn.isDue(used: Heap.usedBytes) { Allocator.purge() }
         for step in lifecycle.cronSteps { step() }
         if lifecycle.frequencyIsOld { scheduleCron() }
     }
@@ -45,6 +46,7 @@ extension ServerCore {
         if engine.wantsFastExpireCycle && pause == nil { engine.runFastExpireCycle() }
         if engine.tracking.isActive && engine.tracking.hasBroadcasts { engine.sendBroadcasts() }
         if engine.eviction.isUnderway, engine.makeRoom() == .underway { loop.stayAwake() }
+        if engine.wasFlushed { persistence.everythingWasFlushed() }
         if !engine.keyspace.garbage.isEmpty { background.free(engine.keyspace.takeGarbage()) }
         if let deadline = engine.earliestDeadline, waiterTimer?.deadline ?? .max > deadline.rawValue {
             armWaiterTimer(deadline)

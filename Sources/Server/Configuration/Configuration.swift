@@ -139,6 +139,9 @@ package final class Configuration {
     package var commandlogReplyLargerThan = 1 << 20
     package var commandlogLargeReplyMaxLen = 128
     package var latencyMonitorThreshold = 0
+    /// Where /metrics, /healthz and /readyz are served; port 0: nowhere.
+    package var metricsPort = 0
+    package var metricsBind = "127.0.0.1"
     package var notifyKeyspaceEvents = EventClass(rawValue: 0)
     package var latencyTrackingInfoPercentiles = [50, 99, 99.9]
 

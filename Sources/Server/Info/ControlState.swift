@@ -23,6 +23,7 @@ package final class ControlState {
     var allowsDeniedInScripts = false
     /// DEBUG DROP-CLUSTER-PACKET-FILTER: packets of this type are lost; −1: none.
     var droppedClusterPacket = -1
+    var memoryReturn = MemoryReturn()
     /// Clients that get to see every command.
     var monitors: [Session] = []
     /// DEBUG PAUSE-CRON 1.

@@ -91,6 +91,8 @@ struct MemoryFacts {
 }
 
 enum ProcessFacts {
+    static var identifier: Int { Int(getpid()) }
+
     /// Bytes of the process that are in memory; 0 if the system doesn't say.
     static func residentBytes() -> Int {
         guard let file = fopen("/proc/self/statm", "r") else { return 0 }

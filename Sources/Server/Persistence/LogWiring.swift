@@ -153,7 +153,7 @@ extension Persistence {
     func policyChanged() { log?.policy = configuration.appendfsync }
 
     func framingChanged() {
-        // A log at work keeps it until the next file.
-        _ = log?.setTimestamps(configuration.aofTimestampEnabled)
+        // A log at work can't change it: it is asked again at every turn of the cron.
+        framingIsOld = log.map { !$0.setTimestamps(configuration.aofTimestampEnabled) } ?? false
     }
 }

@@ -48,6 +48,8 @@ package final class Persistence {
     var logMode = LogMode.off
     var directory: AOFDirectory
     var manifest: AOFManifest
+    /// `aof-timestamp-enabled` changed and the log has not taken it yet.
+    var framingIsOld = false
     /// Changes when the log is turned off, so that steps begun before do not go on.
     var generation = 0
     /// Bytes of the files before the current increment.
@@ -163,6 +165,7 @@ package final class Persistence {
         backup.cron()
         scrub.cron()
         if log?.isHealthy == false { healthChanged() }
+        if framingIsOld { framingChanged() }
         if healing?.isDurable == true { finishHealing() }
         if operation == .switching { finishSwitch() }
         watchDisk()

@@ -62,6 +62,16 @@ extension Persistence {
         return true
     }
 
+    /// FLUSHALL: what dumps hold, or a child is about to put into one, is gone. With save points the dump says so at
+    /// once, before the reply leaves.
+    func everythingWasFlushed() {
+        engine.wasFlushed = false
+        let saves = !configuration.saveParameters.isEmpty
+        // Waited for only if its file could come after ours.
+        if isSnapshotting { if saves { endChild() } else { cancelChild() } }
+        if saves { _ = saveNow() }
+    }
+
     /// BGSAVE. False when there can be no child; the log says why.
     func startSnapshot() -> Bool {
         guard child == nil, operation == .none || operation == .finishing else { return false }

@@ -296,6 +296,7 @@ enum Recovery {
         options.skipsUnsupported = core.configuration.rdbSkipUnsupported
         options.fileBytes = dump.size
         options.progressInterval = progressInterval(core)
+        options.delay = keyDelay(core)
         let file = try persistence.fileSystem.open(dump.path, .read)
         defer { persistence.fileSystem.close(file) }
         let source = try RDBCompressedFile.source(file, in: persistence.fileSystem)
@@ -346,7 +347,19 @@ enum Recovery {
     /// `loading-process-events-interval-bytes`; 0: never. Not less than a round of events is worth.
     static func progressInterval(_ core: ServerCore) -> Int {
         let bytes = core.configuration.loadingProcessEventsIntervalBytes
-        return bytes == 0 ? Int.max >> 1 : max(bytes, 1 << 16)
+        return bytes == 0 ? Int.max >> 1 : max(bytes, core.configuration.keyLoadDelay == 0 ? 1 << 16 : 1)
+    }
+
+    /// `key-load-delay`: microseconds of rest for each key, or, below 0, a microsecond for so many keys.
+    static func keyDelay(_ core: ServerCore) -> (() -> Void)? {
+        let delay = core.configuration.keyLoadDelay
+        if delay == 0 { return nil }
+        if delay > 0 { return { usleep(UInt32(delay)) } }
+        var keys = 0
+        return {
+            keys += 1
+            if keys % -delay == 0 { usleep(1) }
+        }
     }
 
     /// Answers clients, and tells how far loading is, every five seconds.

@@ -13,6 +13,8 @@ struct ReplayRun {
     var firstFailure = ""
     private var unit: [StoredCommand] = []
     private var nextProgress = 0
+    /// `key-load-delay`
+    private var keyDelay: (() -> Void)?
 
     init(_ core: ServerCore, _ manifest: AOFManifest) {
         self.core = core
@@ -38,6 +40,7 @@ struct ReplayRun {
         engine.ownSession.database = 0
         unit = []
         nextProgress = 0
+        keyDelay = Recovery.keyDelay(core)
         while true {
             switch try reader.next() {
             case .annotation: break
@@ -62,6 +65,7 @@ struct ReplayRun {
         options.skipsUnsupported = core.configuration.rdbSkipUnsupported
         options.fileBytes = reader.source.size
         options.progressInterval = Recovery.progressInterval(core)
+        options.delay = Recovery.keyDelay(core)
         core.log.write(.notice, "Reading RDB base file on AOF loading...")
         let input = reader.beginPreamble()
         let core = core
@@ -78,6 +82,7 @@ struct ReplayRun {
 
     private mutating func replay(_ reader: borrowing AOFReader, _ path: String) throws(StorageError) {
         let arguments = reader.arguments
+        if let keyDelay { keyDelay() }
         if reader.consumed >= nextProgress {
             nextProgress = reader.consumed + Recovery.progressInterval(core)
             Recovery.tellProgress(core, loaded: reader.consumed, keys: result.keysLoaded)

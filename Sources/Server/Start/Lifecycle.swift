@@ -17,6 +17,7 @@ package final class Lifecycle {
     package var tcpListeners: [Listener] = []
     package var tlsListeners: [Listener] = []
     package var unixListener: Listener?
+    var metrics: MetricsListener?
 
     /// Turns of the cron in a second: `hz`, or more with many clients and `dynamic-hz`.
     package private(set) var hz = 10
@@ -52,7 +53,7 @@ package final class Lifecycle {
             return false
         }
         refuseStrangers()
-        guard listen() else { return false }
+        guard listen(), listenForMetrics() else { return false }
         core.startIOThreads()
         followSettings()
         applyCrashReport()
@@ -64,6 +65,7 @@ package final class Lifecycle {
 
     /// All data is there.
     func beReady() {
+        updateReplicaRefusal()
         signals?.isLoading.store(false, ordering: .relaxed)
         announceReadiness()
         if Supervisor.resolve(configuration.supervised) == .systemd {

@@ -44,6 +44,14 @@ extension Lifecycle {
         configuration.onChange("crash-log-enabled") { core throws(ConfigurationError) in
             core.lifecycle.applyCrashReport()
         }
+        configuration.onChange("metrics-port", "metrics-bind") { core throws(ConfigurationError) in
+            guard core.lifecycle.listenForMetrics() else {
+                throw ConfigurationError("Unable to listen on the metrics port. Check server logs.")
+            }
+        }
+        configuration.onChange("min-replicas-to-write", "min-replicas-max-lag") { core throws(ConfigurationError) in
+            core.lifecycle.updateReplicaRefusal()
+        }
         configuration.onChange("proc-title-template") { core throws(ConfigurationError) in core.lifecycle.showTitle() }
         configuration.onChange("maxmemory-clients", "maxmemory") { core throws(ConfigurationError) in
             core.applyClientMemoryLimit()
@@ -65,6 +73,12 @@ extension Lifecycle {
         core.connectionLimits.normalOutput = limit(configuration.clientOutputBufferLimits.normal)
         core.connectionLimits.replicaOutput = limit(configuration.clientOutputBufferLimits.replica)
         core.connectionLimits.pubsubOutput = limit(configuration.clientOutputBufferLimits.pubsub)
+    }
+
+    /// `min-replicas-to-write`: writes are refused while fewer replicas are there and up to date. None can be.
+    func updateReplicaRefusal() {
+        let isAsked = configuration.minReplicasToWrite > 0 && configuration.minReplicasMaxLag > 0
+        core.engine.state.replicaRefusal = isAsked ? "NOREPLICAS Not enough good replicas to write." : nil
     }
 
     func applyOOMScore() -> Bool {

@@ -23,6 +23,8 @@ package struct RDBLoadOptions {
     package var fileBytes: Int?
     /// Bytes between two calls of the progress function.
     package var progressInterval = 2 << 20
+    /// Called before each key, for tests (`key-load-delay`).
+    package var delay: (() -> Void)?
 
     package init() {}
 }
@@ -175,6 +177,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     mutating func value(of key: Bytes, _ attributes: RDBKeyAttributes, _ type: RDBType,
                         _ input: inout RDBInput) throws(StorageError) {
         if input.offset >= nextProgress { tellProgress(input.offset) }
+        if let delay = options.delay { delay() }
         if let expire = attributes.expire, options.dropsExpired, expire < options.now, expire.rawValue != -1 {
             try input.skipValue(type)
             result.keysExpired += 1

@@ -23,6 +23,8 @@ extension Directives {
         .integer("commandlog-reply-larger-than", \.commandlogReplyLargerThan, -1...unbounded),
         .integer("commandlog-large-reply-max-len", \.commandlogLargeReplyMaxLen, 0...unbounded),
         .integer("latency-monitor-threshold", \.latencyMonitorThreshold, 0...unbounded),
+        .integer("metrics-port", \.metricsPort, 0...65535),
+        .text("metrics-bind", \.metricsBind),
         .notifyKeyspaceEvents,
         .percentiles,
     ] }
