@@ -171,7 +171,7 @@ struct MetricsReport {
         let log = core.engine.slowLog
         family("slowlog_length", "gauge") { ["": "\(log.entries.count)"] }
         family("slowlog_last_id", "gauge") { ["": "\(log.entries.last?.id ?? 0)"] }
-        let last = Double(log.entries.last?.microseconds ?? 0) / 1e6
+        let last = Double(log.entries.last?.amount ?? 0) / 1e6
         family("last_slow_execution_duration_seconds", "gauge") { ["": "\(last)"] }
     }
 }
