@@ -24,7 +24,7 @@ let package = Package(
     targets: [
         .target(name: "CShims"),
         .systemLibrary(name: "CLua", pkgConfig: "lua5.1", providers: [.apt(["liblua5.1-0-dev"])]),
-        .target(name: "CScripting", dependencies: ["CLua"]),
+        .target(name: "CScripting", dependencies: ["CLua", "CShims"]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CTLS", dependencies: ["COpenSSL"]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
@@ -68,6 +68,7 @@ let package = Package(
         .testTarget(name: "RESPTests", dependencies: ["RESP", "TestSupport"], swiftSettings: house),
         .testTarget(name: "EncodingsTests", dependencies: ["Encodings", "TestSupport"], swiftSettings: house),
         .testTarget(name: "KeyspaceTests", dependencies: ["Keyspace", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "ScriptingTests", dependencies: ["Scripting", "TestSupport"], swiftSettings: house),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport", "CLZ4"], swiftSettings: house),
         .testTarget(name: "ServerTests", dependencies: ["Server", "TestSupport"], swiftSettings: house),
     ]

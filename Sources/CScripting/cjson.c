@@ -2,6 +2,7 @@
 //
 // A table whose keys are positive integers is an array, unless it is empty; with gaps its missing elements are null.
 #include "internal.h"
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,19 +10,14 @@
 
 enum { deepest = 1000, sparse_ratio = 2, sparse_safe = 10 };
 
-static const char settings_key = 0;
-
 typedef struct {
-    int encode_depth, decode_depth, precision, converts_sparse, ratio, safe, encodes_invalid, decodes_invalid;
+    int encode_depth, decode_depth, precision, converts_sparse, ratio, safe, decodes_invalid;
+    /// 0: an error, 1: as printf writes them, 2: null.
+    int encodes_invalid;
 } settings;
 
-static settings *settings_of(lua_State *lua) {
-    lua_pushlightuserdata(lua, (void *)&settings_key);
-    lua_rawget(lua, LUA_REGISTRYINDEX);
-    settings *found = lua_touserdata(lua, -1);
-    lua_pop(lua, 1);
-    return found;
-}
+/// Each instance of the library has its own, which its functions carry.
+static settings *settings_of(lua_State *lua) { return lua_touserdata(lua, lua_upvalueindex(1)); }
 
 // MARK: Encoding
 
@@ -51,7 +47,15 @@ static void refuse_value(lua_State *lua, int index, const char *why) {
 
 static void encode_number(lua_State *lua, sr_buffer *out, const settings *how) {
     double value = lua_tonumber(lua, -1);
-    if (!isfinite(value) && !how->encodes_invalid) refuse_value(lua, -1, "must not be NaN or Inf");
+    if (!isfinite(value) && how->encodes_invalid == 0) refuse_value(lua, -1, "must not be NaN or Inf");
+    if (!isfinite(value) && how->encodes_invalid == 2) {
+        sr_append_text(out, "null");
+        return;
+    }
+    if (isnan(value)) {
+        sr_append_text(out, "nan");
+        return;
+    }
     sr_append_format(out, "%.*g", how->precision, value);
 }
 
@@ -140,16 +144,14 @@ static void encode(lua_State *lua, sr_buffer *out, const settings *how, int dept
     default: refuse_value(lua, -1, "type not supported");
     }
     // A table that is full of the same others is huge as text.
-    if (out->failed || out->count > (size_t)512 << 20) luaL_error(lua, "not enough memory");
+    if (out->failed) luaL_error(lua, "not enough memory");
 }
 
 static int encode_any(lua_State *lua) {
     luaL_argcheck(lua, lua_gettop(lua) == 1, 1, "expected 1 argument");
-    sr_buffer *out = &sr_of(lua)->scratch;
-    out->count = 0;
-    out->failed = 0;
+    sr_buffer *out = sr_scratch(lua);
     encode(lua, out, settings_of(lua), 0);
-    lua_pushlstring(lua, out->bytes, out->count);
+    lua_pushlstring(lua, out->bytes ? out->bytes : "", out->count);
     return 1;
 }
 
@@ -290,9 +292,18 @@ static void decode_number(reader *in) {
 
 static void decode(reader *in, int depth);
 
-static void decode_array(reader *in, int depth) {
-    lua_newtable(in->lua);
+// Behind the bracket of a table that lies within `depth` − 1 others.
+static void descend(reader *in, int depth) {
     in->next++;
+    if (depth > in->how->decode_depth || !lua_checkstack(in->lua, 8)) {
+        luaL_error(in->lua, "Found too many nested data structures (%d) at character %d", depth,
+                   (int)(in->next - in->start));
+    }
+    lua_newtable(in->lua);
+}
+
+static void decode_array(reader *in, int depth) {
+    descend(in, depth);
     skip_space(in);
     if (in->next < in->end && *in->next == ']') {
         in->next++;
@@ -310,8 +321,7 @@ static void decode_array(reader *in, int depth) {
 }
 
 static void decode_object(reader *in, int depth) {
-    lua_newtable(in->lua);
-    in->next++;
+    descend(in, depth);
     skip_space(in);
     if (in->next < in->end && *in->next == '}') {
         in->next++;
@@ -336,10 +346,6 @@ static void decode_object(reader *in, int depth) {
 
 static void decode(reader *in, int depth) {
     skip_space(in);
-    if (depth > in->how->decode_depth || !lua_checkstack(in->lua, 4)) {
-        luaL_error(in->lua, "Found too many nested data structures (%d) at character %d", depth,
-                   (int)(in->next - in->start));
-    }
     char byte = in->next < in->end ? *in->next : 0;
     if (byte == '"') {
         decode_string(in);
@@ -376,13 +382,13 @@ static int decode_any(lua_State *lua) {
 
 // MARK: Settings
 
-static int integer_setting(lua_State *lua, int *value, int lowest, int highest) {
-    if (!lua_isnoneornil(lua, 1)) {
-        int wanted = luaL_checkint(lua, 1);
+static int integer_setting(lua_State *lua, int argument, int *value, int lowest, int highest) {
+    if (!lua_isnoneornil(lua, argument)) {
+        int wanted = luaL_checkint(lua, argument);
         if (wanted < lowest || wanted > highest) {
             char text[64];
             snprintf(text, sizeof text, "expected integer between %d and %d", lowest, highest);
-            return luaL_argerror(lua, 1, text);
+            return luaL_argerror(lua, argument, text);
         }
         *value = wanted;
     }
@@ -391,12 +397,12 @@ static int integer_setting(lua_State *lua, int *value, int lowest, int highest) 
 }
 
 static int encode_max_depth(lua_State *lua) {
-    return integer_setting(lua, &settings_of(lua)->encode_depth, 1, deepest);
+    return integer_setting(lua, 1, &settings_of(lua)->encode_depth, 1, INT_MAX);
 }
 static int decode_max_depth(lua_State *lua) {
-    return integer_setting(lua, &settings_of(lua)->decode_depth, 1, deepest);
+    return integer_setting(lua, 1, &settings_of(lua)->decode_depth, 1, INT_MAX);
 }
-static int number_precision(lua_State *lua) { return integer_setting(lua, &settings_of(lua)->precision, 1, 14); }
+static int number_precision(lua_State *lua) { return integer_setting(lua, 1, &settings_of(lua)->precision, 1, 14); }
 
 static int flag_setting(lua_State *lua, int *value) {
     if (lua_isboolean(lua, 1)) *value = lua_toboolean(lua, 1);
@@ -404,7 +410,15 @@ static int flag_setting(lua_State *lua, int *value) {
     return 1;
 }
 
-static int encode_invalid(lua_State *lua) { return flag_setting(lua, &settings_of(lua)->encodes_invalid); }
+static int encode_invalid(lua_State *lua) {
+    static const char *const choices[] = {"off", "on", "null", NULL};
+    int *value = &settings_of(lua)->encodes_invalid;
+    if (lua_isboolean(lua, 1)) *value = lua_toboolean(lua, 1);
+    else if (!lua_isnoneornil(lua, 1)) *value = luaL_checkoption(lua, 1, NULL, choices);
+    if (*value == 2) lua_pushstring(lua, choices[2]); else lua_pushboolean(lua, *value);
+    return 1;
+}
+
 static int decode_invalid(lua_State *lua) { return flag_setting(lua, &settings_of(lua)->decodes_invalid); }
 
 static int keep_buffer(lua_State *lua) {
@@ -414,27 +428,39 @@ static int keep_buffer(lua_State *lua) {
 
 static int sparse_array(lua_State *lua) {
     settings *how = settings_of(lua);
-    if (lua_isboolean(lua, 1)) how->converts_sparse = lua_toboolean(lua, 1);
-    if (!lua_isnoneornil(lua, 2)) how->ratio = luaL_checkint(lua, 2);
-    if (!lua_isnoneornil(lua, 3)) how->safe = luaL_checkint(lua, 3);
-    lua_pushboolean(lua, how->converts_sparse);
-    lua_pushinteger(lua, how->ratio);
-    lua_pushinteger(lua, how->safe);
+    flag_setting(lua, &how->converts_sparse);
+    integer_setting(lua, 2, &how->ratio, 0, INT_MAX);
+    integer_setting(lua, 3, &how->safe, 0, INT_MAX);
     return 3;
 }
 
-void sr_open_cjson(lua_State *lua) {
+static int make(lua_State *lua) {
     static const luaL_Reg functions[] = {
         {"encode", encode_any}, {"decode", decode_any}, {"encode_sparse_array", sparse_array},
         {"encode_max_depth", encode_max_depth}, {"decode_max_depth", decode_max_depth},
         {"encode_number_precision", number_precision}, {"encode_keep_buffer", keep_buffer},
-        {"encode_invalid_numbers", encode_invalid}, {"decode_invalid_numbers", decode_invalid}, {NULL, NULL}};
-    lua_pushlightuserdata(lua, (void *)&settings_key);
+        {"encode_invalid_numbers", encode_invalid}, {"decode_invalid_numbers", decode_invalid}, {"new", make},
+        {NULL, NULL}};
+    lua_newtable(lua);
+    int library = lua_gettop(lua);
     settings *how = lua_newuserdata(lua, sizeof *how);
     *how = (settings){deepest, deepest, 14, 0, sparse_ratio, sparse_safe, 0, 0};
-    lua_rawset(lua, LUA_REGISTRYINDEX);
-    luaL_register(lua, "cjson", functions);
+    for (int index = 0; functions[index].name; index++) {
+        lua_pushvalue(lua, library + 1);
+        lua_pushcclosure(lua, functions[index].func, 1);
+        lua_setfield(lua, library, functions[index].name);
+    }
     lua_pushlightuserdata(lua, NULL);
-    lua_setfield(lua, -2, "null");
-    lua_pop(lua, 1);
+    lua_setfield(lua, library, "null");
+    lua_pushliteral(lua, "cjson");
+    lua_setfield(lua, library, "_NAME");
+    lua_pushliteral(lua, "2.1.0");
+    lua_setfield(lua, library, "_VERSION");
+    lua_settop(lua, library);
+    return 1;
+}
+
+void sr_open_cjson(lua_State *lua) {
+    make(lua);
+    lua_setfield(lua, LUA_GLOBALSINDEX, "cjson");
 }

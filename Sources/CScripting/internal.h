@@ -21,8 +21,17 @@ struct sr_interpreter {
     lua_State *lua;
     sr_host host;
     size_t used, limit;
+    int is_functions;
+    /// A library runs, and registers its functions.
+    int is_loading;
+    /// Why the running script is to end, whatever it catches; NULL: it is not.
+    const char *end;
     /// 2 or 3: how replies of redis.call are converted.
     int resp;
+    /// What is logged of the script's commands: 1 the log, 2 replicas, 3 both.
+    int repl;
+    /// Handles given to functions so far.
+    int handles;
     /// Seed of math.random, set anew for every script.
     uint64_t random;
     sr_buffer reply;
@@ -30,9 +39,30 @@ struct sr_interpreter {
     sr_buffer scratch;
 };
 
+typedef struct {
+    sr_interpreter *interpreter;
+    const char *name, *source;
+    size_t length;
+    int handle, key_count, count, client_resp;
+    const char *const *arguments;
+    const size_t *lengths;
+} sr_job;
+
 sr_interpreter *sr_of(lua_State *lua);
+/// The interpreter's scratch, emptied.
+sr_buffer *sr_scratch(lua_State *lua);
 /// Errors as a table {err = ...}: pushed.
 void sr_push_error(lua_State *lua, const char *text, size_t length);
+/// The message handler of protected calls: the error as a table that knows where it was raised.
+int sr_place_error(lua_State *lua);
+/// As luaL_loadbuffer, of text alone: 0, or an error with its message pushed.
+int sr_compile(lua_State *lua, const char *text, size_t length, const char *name);
+/// A table of the job's arguments, pushed.
+void sr_push_list(lua_State *lua, const sr_job *work, int from, int to);
+/// Runs `body` with the job and leaves the reply in the interpreter.
+void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, const char **reply, size_t *length);
+/// Calls the function on top with `arguments` below it replaced by one reply, which is written.
+void sr_call_and_reply(lua_State *lua, sr_job *work, int arguments, int handler);
 /// The RESP value at *next, pushed; *next moves behind it.
 void sr_push_reply(lua_State *lua, const char **next, int depth);
 /// The value on top as a reply for a client; popped.
@@ -40,7 +70,11 @@ void sr_write_reply(lua_State *lua, sr_buffer *out, int resp, int depth);
 
 void sr_open_redis(lua_State *lua);
 void sr_open_cjson(lua_State *lua);
+void sr_open_cmsgpack(lua_State *lua);
+void sr_open_struct(lua_State *lua);
 void sr_open_bit(lua_State *lua);
-void sr_protect_globals(lua_State *lua);
+/// Pushes what a library sees as `redis` while it is loaded.
+void sr_push_loading_redis(lua_State *lua);
+void sr_protect_globals(lua_State *lua, int is_functions);
 
 #endif

@@ -1,18 +1,31 @@
-// One interpreter: its memory, compiling, running.
+// One interpreter: its memory, compiling, running, ending.
+//
+// A count hook asks the host every `tick_instructions` whether the script may go on. Once it may not, the hook fires at
+// every line, and pcall hands on what it would have caught: the script ends.
 #include "internal.h"
+#include "CShims.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { tick_instructions = 10000 };
+
+/// Bytes of one reply or packed value, and of a source: counters inside of Lua are ints.
+static const size_t largest_buffer = (size_t)1 << 30, largest_source = (size_t)512 << 20;
 
 static const char key = 0;
 
 void sr_append(sr_buffer *buffer, const void *bytes, size_t count) {
     if (buffer->failed) return;
     if (count > buffer->capacity - buffer->count) {
+        if (count > largest_buffer || buffer->count > largest_buffer - count) {
+            buffer->failed = 1;
+            return;
+        }
         size_t capacity = buffer->capacity ? buffer->capacity : 256;
         while (capacity - buffer->count < count) capacity *= 2;
-        char *grown = capacity > ((size_t)1 << 32) ? NULL : realloc(buffer->bytes, capacity);
+        char *grown = sr_try_realloc(buffer->bytes, capacity);
         if (!grown) {
             buffer->failed = 1;
             return;
@@ -35,6 +48,12 @@ void sr_append_format(sr_buffer *buffer, const char *format, ...) {
     if (count > 0) sr_append(buffer, text, (size_t)count < sizeof text ? (size_t)count : sizeof text - 1);
 }
 
+static void shrink(sr_buffer *buffer) {
+    if (buffer->capacity <= 1 << 20) return;
+    sr_free(buffer->bytes);
+    memset(buffer, 0, sizeof *buffer);
+}
+
 sr_interpreter *sr_of(lua_State *lua) {
     lua_pushlightuserdata(lua, (void *)&key);
     lua_rawget(lua, LUA_REGISTRYINDEX);
@@ -43,18 +62,48 @@ sr_interpreter *sr_of(lua_State *lua) {
     return interpreter;
 }
 
+sr_buffer *sr_scratch(lua_State *lua) {
+    sr_buffer *scratch = &sr_of(lua)->scratch;
+    scratch->count = 0;
+    scratch->failed = 0;
+    return scratch;
+}
+
 static void *allocate(void *context, void *old, size_t old_size, size_t new_size) {
     sr_interpreter *interpreter = context;
     if (new_size == 0) {
-        interpreter->used -= old_size;
-        free(old);
+        if (old) {
+            interpreter->used -= old_size;
+            sr_free(old);
+        }
         return NULL;
     }
-    if (new_size > old_size && new_size - old_size > interpreter->limit - interpreter->used) return NULL;
-    void *memory = realloc(old, new_size);
-    if (memory) interpreter->used += new_size - old_size;
+    if (!old) old_size = 0;
+    // What shrinks is never refused: Lua relies on it.
+    if (new_size > old_size && (interpreter->used >= interpreter->limit
+                                || new_size - old_size > interpreter->limit - interpreter->used)) return NULL;
+    void *memory = sr_try_realloc(old, new_size);
+    if (memory) interpreter->used = interpreter->used - old_size + new_size;
     return memory;
 }
+
+// MARK: Ticks
+
+static void tick(lua_State *lua, lua_Debug *where) {
+    (void)where;
+    sr_interpreter *interpreter = sr_of(lua);
+    if (!interpreter->end) interpreter->end = interpreter->host.tick(interpreter->host.context);
+    if (!interpreter->end) {
+        // A coroutine that outlived the script in which it was ended.
+        if (lua_gethookmask(lua) & LUA_MASKLINE) lua_sethook(lua, tick, LUA_MASKCOUNT, tick_instructions);
+        return;
+    }
+    lua_sethook(lua, tick, LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    sr_push_error(lua, interpreter->end, strlen(interpreter->end));
+    lua_error(lua);
+}
+
+// MARK: Life
 
 static int open_all(lua_State *lua) {
     sr_interpreter *interpreter = lua_touserdata(lua, 1);
@@ -64,55 +113,72 @@ static int open_all(lua_State *lua) {
     luaL_openlibs(lua);
     sr_open_redis(lua);
     sr_open_cjson(lua);
+    sr_open_cmsgpack(lua);
+    sr_open_struct(lua);
     sr_open_bit(lua);
-    sr_protect_globals(lua);
+    sr_protect_globals(lua, interpreter->is_functions);
+    lua_newtable(lua);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "sr_functions");
     return 0;
 }
 
-sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit) {
+sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_functions) {
     sr_interpreter *interpreter = calloc(1, sizeof *interpreter);
     if (!interpreter) return NULL;
     interpreter->host = host;
     interpreter->limit = memory_limit;
+    interpreter->is_functions = is_functions;
     interpreter->resp = 2;
     interpreter->lua = lua_newstate(allocate, interpreter);
     if (!interpreter->lua || lua_cpcall(interpreter->lua, open_all, interpreter) != 0) {
         sr_interpreter_free(interpreter);
         return NULL;
     }
+    lua_sethook(interpreter->lua, tick, LUA_MASKCOUNT, tick_instructions);
     return interpreter;
 }
 
 void sr_interpreter_free(sr_interpreter *interpreter) {
     if (interpreter->lua) lua_close(interpreter->lua);
-    free(interpreter->reply.bytes);
-    free(interpreter->scratch.bytes);
+    sr_free(interpreter->reply.bytes);
+    sr_free(interpreter->scratch.bytes);
     free(interpreter);
 }
 
+void sr_interpreter_trim(sr_interpreter *interpreter) { shrink(&interpreter->reply); }
+
 size_t sr_interpreter_memory(const sr_interpreter *interpreter) { return interpreter->used; }
 
-typedef struct {
-    sr_interpreter *interpreter;
-    const char *name, *source;
-    size_t length;
-    int key_count, count, client_resp;
-    const char *const *arguments;
-    const size_t *lengths;
-} job;
+// MARK: Scripts
+
+int sr_compile(lua_State *lua, const char *text, size_t length, const char *name) {
+    // Compiled code could do anything to the interpreter, and what is longer than an int counts would mislead it.
+    if (length > 0 && text[0] == '\033') {
+        lua_pushliteral(lua, "attempt to load bytecode");
+        return LUA_ERRSYNTAX;
+    }
+    if (length > largest_source) {
+        lua_pushliteral(lua, "source is too long");
+        return LUA_ERRSYNTAX;
+    }
+    // The parser keeps the name without holding on to it: while it is here, the collector leaves it alone.
+    luaL_checkstack(lua, 4, "too many nested calls");
+    lua_pushstring(lua, name);
+    int status = luaL_loadbuffer(lua, text, length, lua_tostring(lua, -1));
+    lua_remove(lua, -2);
+    return status;
+}
 
 static int load(lua_State *lua) {
-    job *work = lua_touserdata(lua, 1);
-    // Compiled code could do anything to the interpreter: only text is taken.
-    if (work->length > 0 && work->source[0] == '\033') return luaL_error(lua, "user_script: bytecode is refused");
-    if (luaL_loadbuffer(lua, work->source, work->length, "@user_script") != 0) return lua_error(lua);
+    sr_job *work = lua_touserdata(lua, 1);
+    if (sr_compile(lua, work->source, work->length, "@user_script") != 0) return lua_error(lua);
     lua_setfield(lua, LUA_REGISTRYINDEX, work->name);
     return 0;
 }
 
 int sr_script_load(sr_interpreter *interpreter, const char *name, const char *source, size_t length,
                    char *message, size_t capacity) {
-    job work = {interpreter, name, source, length, 0, 0, 2, NULL, NULL};
+    sr_job work = {.interpreter = interpreter, .name = name, .source = source, .length = length};
     lua_State *lua = interpreter->lua;
     if (lua_cpcall(lua, load, &work) == 0) return 1;
     const char *text = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "unknown error";
@@ -122,19 +188,20 @@ int sr_script_load(sr_interpreter *interpreter, const char *name, const char *so
 }
 
 static int drop(lua_State *lua) {
-    job *work = lua_touserdata(lua, 1);
+    sr_job *work = lua_touserdata(lua, 1);
     lua_pushnil(lua);
     lua_setfield(lua, LUA_REGISTRYINDEX, work->name);
     return 0;
 }
 
 void sr_script_drop(sr_interpreter *interpreter, const char *name) {
-    job work = {interpreter, name, NULL, 0, 0, 0, 2, NULL, NULL};
+    sr_job work = {.interpreter = interpreter, .name = name};
     if (lua_cpcall(interpreter->lua, drop, &work) != 0) lua_settop(interpreter->lua, 0);
 }
 
-// An error as a table with the place where it was raised.
-static int place_error(lua_State *lua) {
+// MARK: Errors
+
+int sr_place_error(lua_State *lua) {
     lua_Debug where;
     int known = lua_getstack(lua, 1, &where) && lua_getinfo(lua, "Sl", &where);
     if (known && where.what[0] == 'C') known = lua_getstack(lua, 2, &where) && lua_getinfo(lua, "Sl", &where);
@@ -164,18 +231,6 @@ static int place_error(lua_State *lua) {
     return 1;
 }
 
-static void set_list(lua_State *lua, const char *name, const job *work, int from, int to) {
-    lua_createtable(lua, to - from, 0);
-    for (int index = from; index < to; index++) {
-        lua_pushlstring(lua, work->arguments[index], work->lengths[index]);
-        lua_rawseti(lua, -2, index - from + 1);
-    }
-    lua_getfield(lua, LUA_REGISTRYINDEX, "sr_globals");
-    lua_insert(lua, -2);
-    lua_setfield(lua, -2, name);
-    lua_pop(lua, 1);
-}
-
 static const char *raw_text(lua_State *lua, int table, const char *field, size_t *length) {
     lua_pushstring(lua, field);
     lua_rawget(lua, table);
@@ -183,7 +238,7 @@ static const char *raw_text(lua_State *lua, int table, const char *field, size_t
 }
 
 // The error on top as a reply, with the script's name and the place.
-static void write_error(lua_State *lua, job *work) {
+static void write_error(lua_State *lua, sr_job *work) {
     sr_buffer *out = &work->interpreter->reply;
     int table = lua_gettop(lua);
     if (!lua_istable(lua, table)) {
@@ -208,42 +263,70 @@ static void write_error(lua_State *lua, job *work) {
     sr_append_text(out, "\r\n");
 }
 
-static int run(lua_State *lua) {
-    job *work = lua_touserdata(lua, 1);
-    sr_interpreter *interpreter = work->interpreter;
-    set_list(lua, "KEYS", work, 0, work->key_count);
-    set_list(lua, "ARGV", work, work->key_count, work->count);
-    lua_pushcfunction(lua, place_error);
-    lua_getfield(lua, LUA_REGISTRYINDEX, work->name);
-    if (lua_pcall(lua, 0, 1, 2) != 0) {
+// MARK: Running
+
+void sr_push_list(lua_State *lua, const sr_job *work, int from, int to) {
+    lua_createtable(lua, to - from, 0);
+    for (int index = from; index < to; index++) {
+        lua_pushlstring(lua, work->arguments[index], work->lengths[index]);
+        lua_rawseti(lua, -2, index - from + 1);
+    }
+}
+
+static void set_list(lua_State *lua, const char *name, const sr_job *work, int from, int to) {
+    lua_getfield(lua, LUA_REGISTRYINDEX, "sr_globals");
+    sr_push_list(lua, work, from, to);
+    lua_setfield(lua, -2, name);
+    lua_pop(lua, 1);
+}
+
+void sr_call_and_reply(lua_State *lua, sr_job *work, int arguments, int handler) {
+    if (lua_pcall(lua, arguments, 1, handler) != 0) {
         write_error(lua, work);
     } else {
-        sr_write_reply(lua, &interpreter->reply, work->client_resp, 0);
+        sr_write_reply(lua, &work->interpreter->reply, work->client_resp, 0);
     }
+}
+
+static int run(lua_State *lua) {
+    sr_job *work = lua_touserdata(lua, 1);
+    set_list(lua, "KEYS", work, 0, work->key_count);
+    set_list(lua, "ARGV", work, work->key_count, work->count);
+    lua_pushcfunction(lua, sr_place_error);
+    lua_getfield(lua, LUA_REGISTRYINDEX, work->name);
+    sr_call_and_reply(lua, work, 0, 2);
     return 0;
+}
+
+void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, const char **reply, size_t *length) {
+    lua_State *lua = interpreter->lua;
+    interpreter->reply.count = 0;
+    interpreter->reply.failed = 0;
+    interpreter->resp = 2;
+    interpreter->repl = 3;
+    interpreter->end = NULL;
+    interpreter->random = 0x1234ABCD330EULL;
+    if (lua_cpcall(lua, body, work) != 0 || interpreter->reply.failed) {
+        interpreter->reply.count = 0;
+        interpreter->reply.failed = 0;
+        sr_append_format(&interpreter->reply, "-ERR not enough memory script: %s\r\n", work->name);
+    }
+    lua_settop(lua, 0);
+    if (interpreter->end) {
+        interpreter->end = NULL;
+        lua_sethook(lua, tick, LUA_MASKCOUNT, tick_instructions);
+    }
+    lua_gc(lua, LUA_GCSTEP, 10);
+    if (interpreter->used > interpreter->limit / 2) lua_gc(lua, LUA_GCCOLLECT, 0);
+    shrink(&interpreter->scratch);
+    *reply = interpreter->reply.bytes ? interpreter->reply.bytes : "-ERR not enough memory\r\n";
+    *length = interpreter->reply.bytes ? interpreter->reply.count : 24;
 }
 
 void sr_script_run(sr_interpreter *interpreter, const char *name, int key_count, int count,
                    const char *const *arguments, const size_t *lengths, int client_resp,
                    const char **reply, size_t *length) {
-    job work = {interpreter, name, NULL, 0, key_count, count, client_resp, arguments, lengths};
-    lua_State *lua = interpreter->lua;
-    interpreter->reply.count = 0;
-    interpreter->reply.failed = 0;
-    interpreter->resp = 2;
-    interpreter->random = 0x1234ABCD330EULL;
-    if (lua_cpcall(lua, run, &work) != 0 || interpreter->reply.failed) {
-        interpreter->reply.count = 0;
-        interpreter->reply.failed = 0;
-        sr_append_format(&interpreter->reply, "-ERR not enough memory script: %s\r\n", name);
-    }
-    lua_settop(lua, 0);
-    lua_gc(lua, LUA_GCSTEP, 10);
-    if (interpreter->used > interpreter->limit / 2) lua_gc(lua, LUA_GCCOLLECT, 0);
-    if (interpreter->scratch.capacity > 1 << 20) {
-        free(interpreter->scratch.bytes);
-        memset(&interpreter->scratch, 0, sizeof interpreter->scratch);
-    }
-    *reply = interpreter->reply.bytes ? interpreter->reply.bytes : "-ERR not enough memory\r\n";
-    *length = interpreter->reply.bytes ? interpreter->reply.count : 24;
+    sr_job work = {.interpreter = interpreter, .name = name, .key_count = key_count, .count = count,
+                   .client_resp = client_resp, .arguments = arguments, .lengths = lengths};
+    sr_run_job(interpreter, run, &work, reply, length);
 }

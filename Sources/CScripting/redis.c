@@ -45,7 +45,8 @@ static int call(lua_State *lua, int raises) {
     if (!collect(lua, &texts, &lengths))
         return raise(lua, "ERR Lua redis lib command arguments must be strings or integers", raises);
     sr_interpreter *interpreter = sr_of(lua);
-    interpreter->host.call(interpreter->host.context, count, texts, lengths, interpreter->resp, &reply, &length);
+    interpreter->host.call(interpreter->host.context, count, texts, lengths, interpreter->resp, interpreter->repl,
+                           &reply, &length);
     if (length == 0) return 0;
     int failed = *reply == '-';
     sr_push_reply(lua, &reply, 0);
@@ -131,6 +132,7 @@ static int set_repl(lua_State *lua) {
         return raise(lua, "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
                      1);
     }
+    sr_of(lua)->repl = (int)flags;
     return 0;
 }
 
@@ -169,12 +171,14 @@ void sr_open_redis(lua_State *lua) {
     static const luaL_Reg functions[] = {
         {"call", redis_call}, {"pcall", redis_pcall}, {"status_reply", status_reply}, {"error_reply", error_reply},
         {"sha1hex", sha1hex}, {"log", log_text}, {"setresp", setresp}, {"set_repl", set_repl},
-        {"replicate_commands", replicate_commands}, {"breakpoint", breakpoint}, {"debug", debug},
         {"acl_check_cmd", acl_check_cmd}, {NULL, NULL}};
+    static const luaL_Reg of_scripts[] = {
+        {"replicate_commands", replicate_commands}, {"breakpoint", breakpoint}, {"debug", debug}, {NULL, NULL}};
     static const struct { const char *name; int value; } numbers[] = {
         {"LOG_DEBUG", 0}, {"LOG_VERBOSE", 1}, {"LOG_NOTICE", 2}, {"LOG_WARNING", 3}, {"REPL_NONE", 0},
         {"REPL_AOF", 1}, {"REPL_SLAVE", 2}, {"REPL_REPLICA", 2}, {"REPL_ALL", 3}, {"REDIS_VERSION_NUM", 0x070401}};
     luaL_register(lua, "redis", functions);
+    if (!sr_of(lua)->is_functions) luaL_register(lua, NULL, of_scripts);
     for (size_t index = 0; index < sizeof numbers / sizeof *numbers; index++) {
         lua_pushinteger(lua, numbers[index].value);
         lua_setfield(lua, -2, numbers[index].name);

@@ -9,15 +9,23 @@
 static const char *const refusal = "Attempt to modify a readonly table";
 static const char protected_key = 0;
 
-static int is_protected(lua_State *lua, int index) {
+// Pushes the table that a protected one looks through to, and answers 1; or pushes nothing.
+static int push_real(lua_State *lua, int index) {
     if (!lua_istable(lua, index)) return 0;
     lua_pushlightuserdata(lua, (void *)&protected_key);
     lua_rawget(lua, LUA_REGISTRYINDEX);
     lua_pushvalue(lua, index);
     lua_rawget(lua, -2);
-    int answer = lua_toboolean(lua, -1);
-    lua_pop(lua, 2);
-    return answer;
+    lua_remove(lua, -2);
+    if (lua_istable(lua, -1)) return 1;
+    lua_pop(lua, 1);
+    return 0;
+}
+
+static int is_protected(lua_State *lua, int index) {
+    if (!push_real(lua, index)) return 0;
+    lua_pop(lua, 1);
+    return 1;
 }
 
 static int refuse(lua_State *lua) { return luaL_error(lua, refusal); }
@@ -28,10 +36,19 @@ static int refuse_plainly(lua_State *lua) {
     return lua_error(lua);
 }
 
+// A script that is to end catches nothing any more.
+static void end_if_wanted(lua_State *lua) {
+    const char *end = sr_of(lua)->end;
+    if (!end) return;
+    sr_push_error(lua, end, strlen(end));
+    lua_error(lua);
+}
+
 // Lua's pcall, but an error {err = text} is answered as its text, as scripts written before there were such expect.
 static int protected_call(lua_State *lua) {
     luaL_checkany(lua, 1);
     int failed = lua_pcall(lua, lua_gettop(lua) - 1, LUA_MULTRET, 0);
+    if (failed) end_if_wanted(lua);
     if (failed && lua_istable(lua, -1)) {
         lua_pushliteral(lua, "err");
         lua_rawget(lua, -2);
@@ -39,6 +56,17 @@ static int protected_call(lua_State *lua) {
     }
     lua_pushboolean(lua, !failed);
     lua_insert(lua, 1);
+    return lua_gettop(lua);
+}
+
+static int handled_call(lua_State *lua) {
+    luaL_checkany(lua, 2);
+    lua_settop(lua, 2);
+    lua_insert(lua, 1);
+    int failed = lua_pcall(lua, 0, LUA_MULTRET, 1);
+    if (failed) end_if_wanted(lua);
+    lua_pushboolean(lua, !failed);
+    lua_replace(lua, 1);
     return lua_gettop(lua);
 }
 
@@ -54,12 +82,27 @@ static int look_up(lua_State *lua) {
     return 1;
 }
 
-// Replaces the table on top by one that only reads.
-static void protect(lua_State *lua, int is_globals) {
+// As `look_up`, for functions: while a library is loaded it sees the second table.
+static int look_up_either(lua_State *lua) {
+    lua_pushvalue(lua, 2);
+    lua_rawget(lua, lua_upvalueindex(sr_of(lua)->is_loading ? 2 : 1));
+    if (lua_isnil(lua, -1)) return no_global(lua);
+    return 1;
+}
+
+enum { reads_plainly, reads_strictly, reads_either };
+
+// Replaces the table on top by one that only reads. `reads_strictly`: what is not there is an error;
+// `reads_either`: likewise, and below is the table that is read while a library is loaded, which goes too.
+static void protect(lua_State *lua, int how) {
     lua_newtable(lua);
     lua_newtable(lua);
     lua_pushvalue(lua, -3);
-    if (is_globals) lua_pushcclosure(lua, look_up, 1);
+    if (how == reads_strictly) lua_pushcclosure(lua, look_up, 1);
+    if (how == reads_either) {
+        lua_pushvalue(lua, -5);
+        lua_pushcclosure(lua, look_up_either, 2);
+    }
     lua_setfield(lua, -2, "__index");
     lua_pushcfunction(lua, refuse);
     lua_setfield(lua, -2, "__newindex");
@@ -69,10 +112,11 @@ static void protect(lua_State *lua, int is_globals) {
     lua_pushlightuserdata(lua, (void *)&protected_key);
     lua_rawget(lua, LUA_REGISTRYINDEX);
     lua_pushvalue(lua, -2);
-    lua_pushboolean(lua, 1);
+    lua_pushvalue(lua, -4);
     lua_rawset(lua, -3);
     lua_pop(lua, 1);
     lua_replace(lua, -2);
+    if (how == reads_either) lua_replace(lua, -2);
 }
 
 // Refuses a protected first argument; then the function wrapped.
@@ -82,6 +126,82 @@ static int guarded(lua_State *lua) {
     lua_insert(lua, 1);
     lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
     return lua_gettop(lua);
+}
+
+static int raw_get(lua_State *lua) {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    luaL_checkany(lua, 2);
+    lua_settop(lua, 2);
+    if (push_real(lua, 1)) lua_replace(lua, 1);
+    lua_rawget(lua, 1);
+    return 1;
+}
+
+// next and pairs see the contents of protected tables, but never hand out what is behind them.
+static int guarded_next(lua_State *lua) {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    lua_settop(lua, 2);
+    if (push_real(lua, 1)) lua_replace(lua, 1);
+    if (lua_next(lua, 1)) return 2;
+    lua_pushnil(lua);
+    return 1;
+}
+
+// Upvalues: the guarded and Lua's own next.
+static int guarded_pairs(lua_State *lua) {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    lua_pushvalue(lua, is_protected(lua, 1) ? lua_upvalueindex(1) : lua_upvalueindex(2));
+    lua_pushvalue(lua, 1);
+    lua_pushnil(lua);
+    return 3;
+}
+
+// Lua's own counts with ints that may overflow.
+static int unpack(lua_State *lua) {
+    luaL_checktype(lua, 1, LUA_TTABLE);
+    int64_t first = luaL_optint(lua, 2, 1);
+    int64_t last = lua_isnoneornil(lua, 3) ? (int64_t)lua_objlen(lua, 1) : luaL_checkint(lua, 3);
+    if (first > last) return 0;
+    int64_t count = last - first + 1;
+    if (count >= 8000 || !lua_checkstack(lua, (int)count)) return luaL_error(lua, "too many results to unpack");
+    for (int64_t index = first; index <= last; index++) lua_rawgeti(lua, 1, (int)index);
+    return (int)count;
+}
+
+// Lua's own repeats an empty text as often as it is told, and adds sizes unchecked.
+static int string_rep(lua_State *lua) {
+    size_t length;
+    const char *text = luaL_checklstring(lua, 1, &length);
+    double wanted = luaL_checknumber(lua, 2);
+    if (!(wanted >= 1) || length == 0) {
+        lua_pushliteral(lua, "");
+        return 1;
+    }
+    if (wanted > (double)(1 << 30) / (double)length) return luaL_error(lua, "not enough memory");
+    sr_buffer *out = sr_scratch(lua);
+    for (size_t count = (size_t)wanted; count > 0; count--) sr_append(out, text, length);
+    if (out->failed) return luaL_error(lua, "not enough memory");
+    lua_pushlstring(lua, out->bytes, out->count);
+    return 1;
+}
+
+// The collector serves all scripts: none of them may stop it.
+static int collect_garbage(lua_State *lua) {
+    static const char *const names[] = {
+        "collect", "count", "step", "stop", "restart", "setpause", "setstepmul", NULL};
+    int choice = luaL_checkoption(lua, 1, "collect", names);
+    switch (choice) {
+    case 0: lua_gc(lua, LUA_GCCOLLECT, 0); break;
+    case 1:
+        lua_pushnumber(lua, lua_gc(lua, LUA_GCCOUNT, 0) + lua_gc(lua, LUA_GCCOUNTB, 0) / 1024.0);
+        return 1;
+    case 2:
+        lua_pushboolean(lua, lua_gc(lua, LUA_GCSTEP, 0));
+        return 1;
+    default: break;
+    }
+    lua_pushinteger(lua, choice >= 5 ? 200 : 0);
+    return 1;
 }
 
 // Lua 5.1 follows a pattern by recursion: a long one would overflow the stack.
@@ -100,12 +220,7 @@ static void wrap(lua_State *lua, int table, const char *name, lua_CFunction wrap
 }
 
 static int compile(lua_State *lua, const char *text, size_t length, const char *name) {
-    if (length > 0 && text[0] == '\033') {
-        lua_pushnil(lua);
-        lua_pushliteral(lua, "attempt to load bytecode");
-        return 2;
-    }
-    if (luaL_loadbuffer(lua, text, length, name) == 0) return 1;
+    if (sr_compile(lua, text, length, name) == 0) return 1;
     lua_pushnil(lua);
     lua_insert(lua, -2);
     return 2;
@@ -181,6 +296,15 @@ static void set(lua_State *lua, int table, const char *name, lua_CFunction funct
 static void replace_builtins(lua_State *lua, int all) {
     wrap(lua, all, "rawset", guarded);
     wrap(lua, all, "setmetatable", guarded);
+    lua_pushcfunction(lua, guarded_next);
+    lua_getfield(lua, all, "next");
+    lua_pushcclosure(lua, guarded_pairs, 2);
+    lua_setfield(lua, all, "pairs");
+    set(lua, all, "next", guarded_next);
+    set(lua, all, "rawget", raw_get);
+    set(lua, all, "unpack", unpack);
+    set(lua, all, "collectgarbage", collect_garbage);
+    set(lua, all, "xpcall", handled_call);
     set(lua, all, "pcall", protected_call);
     set(lua, all, "loadstring", load_string);
     set(lua, all, "load", load_pieces);
@@ -191,6 +315,7 @@ static void replace_builtins(lua_State *lua, int all) {
     lua_getfield(lua, all, "string");
     static const char *const matching[] = {"find", "match", "gmatch", "gsub", "gfind", NULL};
     for (int index = 0; matching[index]; index++) wrap(lua, table + 1, matching[index], pattern_guarded);
+    set(lua, table + 1, "rep", string_rep);
     lua_pushnil(lua);
     lua_setfield(lua, table + 1, "dump");
     lua_getfield(lua, all, "math");
@@ -211,19 +336,14 @@ static void replace_builtins(lua_State *lua, int all) {
     lua_settop(lua, all);
 }
 
-void sr_protect_globals(lua_State *lua) {
+// What `all` has and scripts may see, protected, in a new table that is pushed.
+static void push_visible(lua_State *lua, int all) {
     static const char *const values[] = {
-        "_VERSION", "assert", "collectgarbage", "coroutine", "error", "gcinfo", "getmetatable", "ipairs", "load",
-        "loadstring", "next", "pairs", "pcall", "rawequal", "rawget", "rawset", "select", "setmetatable", "tonumber",
-        "tostring", "type", "unpack", "xpcall", NULL};
+        "_VERSION", "assert", "collectgarbage", "error", "gcinfo", "getmetatable", "ipairs", "load", "loadstring",
+        "next", "pairs", "pcall", "rawequal", "rawget", "rawset", "select", "setmetatable", "tonumber", "tostring",
+        "type", "unpack", "xpcall", NULL};
     static const char *const libraries[] = {
         "bit", "cjson", "cmsgpack", "coroutine", "math", "os", "redis", "server", "string", "struct", "table", NULL};
-    lua_pushlightuserdata(lua, (void *)&protected_key);
-    lua_newtable(lua);
-    lua_rawset(lua, LUA_REGISTRYINDEX);
-    lua_pushvalue(lua, LUA_GLOBALSINDEX);
-    int all = lua_gettop(lua);
-    replace_builtins(lua, all);
     lua_newtable(lua);
     int globals = lua_gettop(lua);
     for (int index = 0; values[index]; index++) {
@@ -232,15 +352,36 @@ void sr_protect_globals(lua_State *lua) {
     }
     for (int index = 0; libraries[index]; index++) {
         lua_getfield(lua, all, libraries[index]);
-        if (lua_istable(lua, -1)) protect(lua, 0);
+        if (lua_istable(lua, -1)) protect(lua, reads_plainly);
         lua_setfield(lua, globals, libraries[index]);
     }
-    lua_pushvalue(lua, globals);
-    lua_setfield(lua, LUA_REGISTRYINDEX, "sr_globals");
-    lua_pushvalue(lua, globals);
-    protect(lua, 1);
+}
+
+static void push_loading(lua_State *lua) {
+    lua_newtable(lua);
+    sr_push_loading_redis(lua);
+    protect(lua, reads_strictly);
     lua_pushvalue(lua, -1);
-    lua_setfield(lua, globals, "_G");
+    lua_setfield(lua, -3, "redis");
+    lua_setfield(lua, -2, "server");
+}
+
+void sr_protect_globals(lua_State *lua, int is_functions) {
+    lua_pushlightuserdata(lua, (void *)&protected_key);
+    lua_newtable(lua);
+    lua_rawset(lua, LUA_REGISTRYINDEX);
+    lua_pushvalue(lua, LUA_GLOBALSINDEX);
+    int all = lua_gettop(lua);
+    replace_builtins(lua, all);
+    if (is_functions) push_loading(lua);
+    push_visible(lua, all);
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "sr_globals");
+    protect(lua, is_functions ? reads_either : reads_strictly);
+    lua_getfield(lua, LUA_REGISTRYINDEX, "sr_globals");
+    lua_pushvalue(lua, -2);
+    lua_setfield(lua, -2, "_G");
+    lua_pop(lua, 1);
     lua_replace(lua, LUA_GLOBALSINDEX);
     lua_settop(lua, all - 1);
 }

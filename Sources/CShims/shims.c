@@ -124,6 +124,13 @@ void *sr_realloc(void *pointer, size_t byteCount) {
     return moved;
 }
 
+void *sr_try_realloc(void *pointer, size_t byteCount) {
+    size_t before = pointer ? malloc_usable_size(pointer) : 0;
+    void *moved = realloc(pointer, byteCount ? byteCount : 1);
+    if (moved) atomic_fetch_add_explicit(&used, malloc_usable_size(moved) - before, memory_order_relaxed);
+    return moved;
+}
+
 void sr_free(void *pointer) {
     if (pointer == NULL) return;
     if (sr_slab_owns(pointer)) {

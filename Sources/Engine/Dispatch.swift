@@ -19,7 +19,7 @@ extension Engine {
         }
         if let error = checkMemory(id, session, flags) { return error }
         if state.refusesWrites, let error = checkWritable(id, flags) { return error }
-        if state.isLoading, let error = checkLoading(flags) { return error }
+        if state.isHindered, let error = checkHindrance(flags) { return error }
         return nil
     }
 
@@ -66,8 +66,9 @@ extension Engine {
         }
     }
 
-    private func checkLoading(_ flags: CommandFlags) -> CommandError? {
-        if flags.contains(.loading) { return nil }
+    private func checkHindrance(_ flags: CommandFlags) -> CommandError? {
+        if state.isBusy && !flags.contains(.allowBusy) { return scripts.busyError }
+        if flags.contains(.loading) || !state.isLoading { return nil }
         return .message("LOADING Redis is loading the dataset in memory (\(state.loadedPercent) %)")
     }
 

@@ -20,7 +20,11 @@ package struct CommandStatistics {
 
 /// Why the data set is not to be changed or read at present.
 package struct ServiceState {
-    package var isLoading = false
+    package var isLoading = false { didSet { isHindered = isLoading || isBusy } }
+    /// Others are let in while a script runs (BusyScripts.swift).
+    package var isBusy = false { didSet { isHindered = isLoading || isBusy } }
+    /// Not every command is welcome.
+    private(set) var isHindered = false
     /// How far loading is, while `isLoading`.
     package var loadedPercent = 0
     /// Whole error line with which writes are refused; nil: they are welcome.
@@ -413,6 +417,9 @@ package final class Engine {
         }
         return !withCode && line.hasPrefix("ERR ") ? String(line.dropFirst(4)) : line
     }
+
+    /// As a log would tell of it.
+    package func line(of error: CommandError) -> String { text(of: error, 0, withCode: false) }
 
     /// A reply that follows gated ones leaves after them.
     package func regate(_ session: Session, _ start: Int) {

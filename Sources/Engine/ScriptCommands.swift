@@ -35,6 +35,20 @@ package enum ScriptCommands {
                 .engine { (engine: Engine, call: inout Call) throws(CommandError) in
                     try eval(engine, &call, readOnly: true)
                 }),
+        Command("fcall", arity: -3, flags.union(.mayReplicate), [.slow, .scripting],
+                keys: "idx:2>num:0/1/1{RW,access,update}", group: .scripting, since: "7.0.0", complexity: "depends",
+                summary: "Runs a function of a library.",
+                arguments: "function:string numkeys:integer key:key#0?* arg:string?*",
+                .engine { (engine: Engine, call: inout Call) throws(CommandError) in
+                    try fcall(engine, &call, readOnly: false)
+                }),
+        Command("fcall_ro", arity: -3, flags.union(.readonly), [.slow, .scripting],
+                keys: "idx:2>num:0/1/1{RO,access}", group: .scripting, since: "7.0.0", complexity: "depends",
+                summary: "Runs a function that may not write.",
+                arguments: "function:string numkeys:integer key:key#0?* arg:string?*",
+                .engine { (engine: Engine, call: inout Call) throws(CommandError) in
+                    try fcall(engine, &call, readOnly: true)
+                }),
         Command("script", arity: -2, [], [.slow], group: .scripting, since: "2.6.0", complexity: "per-subcommand",
                 summary: "A container of commands about scripts.", subcommands: subcommands, .container),
     ]
@@ -60,26 +74,40 @@ package enum ScriptCommands {
                 complexity: "O(N)", summary: "Keeps a script for EVALSHA.",
                 tips: "request_policy:all_nodes,response_policy:all_succeeded", arguments: "script:string",
                 .engine(load)),
+        Command("show", arity: 3, [.noscript, .stale], [.slow, .scripting], group: .scripting, since: "8.0.0",
+                complexity: "O(1)", summary: "Returns the source of a script.", arguments: "sha1:string",
+                .engine(show)),
     ]
 
     // MARK: Running
 
     private static func eval(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
         let keyCount = try keyCount(call)
-        let name = try engine.scripts.add(call[1])
-        try engine.scripts.run(name, &call, keyCount: keyCount, readOnly: readOnly)
+        let script = try engine.scripts.add(call[1], isForgettable: true)
+        try engine.scripts.run(script, &call, keyCount: keyCount, readOnly: readOnly)
+    }
+
+    private static func fcall(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        guard let function = engine.scripts.libraries.find(call[1]) else { throw .text("ERR Function not found") }
+        guard let count = Decimal.parseInt64(call[2]) else { throw .text("ERR Bad number of keys provided") }
+        try check(count, call)
+        try engine.scripts.run(function, &call, keyCount: Int(count), readOnly: readOnly)
     }
 
     private static func evalsha(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
         let keyCount = try keyCount(call)
-        try engine.scripts.run(lowercased(call[1]), &call, keyCount: keyCount, readOnly: readOnly)
+        try engine.scripts.run(engine.scripts.cache[lowercased(call[1])], &call, keyCount: keyCount, readOnly: readOnly)
     }
 
     private static func keyCount(_ call: Call) throws(CommandError) -> Int {
         guard let count = Decimal.parseInt64(call[2]) else { throw .notInteger }
+        try check(count, call)
+        return Int(count)
+    }
+
+    private static func check(_ count: Int64, _ call: Call) throws(CommandError) {
         if count > Int64(call.count - 3) { throw .text("ERR Number of keys can't be greater than number of args") }
         if count < 0 { throw .text("ERR Number of keys can't be negative") }
-        return Int(count)
     }
 
     private static func lowercased(_ name: Bytes) -> String {
@@ -89,13 +117,13 @@ package enum ScriptCommands {
     // MARK: SCRIPT
 
     private static func load(_ engine: Engine, _ call: inout Call) throws(CommandError) {
-        call.reply.bulk(try engine.scripts.add(call[2]))
+        call.reply.bulk(try engine.scripts.add(call[2], isForgettable: false).name)
     }
 
     private static func exists(_ engine: Engine, _ call: inout Call) throws(CommandError) {
         call.reply.array(call.count - 2)
         for index in 2..<call.count {
-            call.reply.integer(engine.scripts.scripts[lowercased(call[index])] == nil ? 0 : 1)
+            call.reply.integer(engine.scripts.cache[lowercased(call[index])] == nil ? 0 : 1)
         }
     }
 
@@ -104,13 +132,22 @@ package enum ScriptCommands {
             && (call[2].equalsIgnoringCase("sync") || call[2].equalsIgnoringCase("async")) else {
             throw .text("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
         }
-        engine.scripts.forgetAll()
+        let lazily = call.count == 3 ? call[2].equalsIgnoringCase("async")
+            : engine.keyspace.thresholds.lazyfreeLazyUserFlush
+        engine.scripts.forgetAll(lazily: lazily)
         call.reply.ok()
     }
 
-    /// A script runs to its end before anything else is read: there is never one to be ended.
     private static func kill(_ engine: Engine, _ call: inout Call) throws(CommandError) {
-        throw .text("NOTBUSY No scripts in execution right now.")
+        try engine.scripts.kill(isFunction: false)
+        call.reply.ok()
+    }
+
+    private static func show(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        guard let script = engine.scripts.cache[lowercased(call[2])] else {
+            throw .text("NOSCRIPT No matching script. Please use EVAL.")
+        }
+        script.source.withUnsafeBytes { call.reply.bulk($0) }
     }
 
     private static func debug(_ engine: Engine, _ call: inout Call) throws(CommandError) {
@@ -131,6 +168,7 @@ package enum ScriptCommands {
             "FLUSH [ASYNC|SYNC]", "    Forget all scripts.",
             "KILL", "    End the script that runs.",
             "LOAD <script>", "    Keep a script without running it.",
+            "SHOW <sha1>", "    Return the source of a script.",
             "HELP", "    Print this help.",
         ]
         call.reply.array(lines.count)

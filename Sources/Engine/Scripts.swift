@@ -4,128 +4,144 @@ import Primitives
 import RESP
 import Scripting
 
-// Scripts run by the engine.
+// Scripts and functions run by the engine.
 //
-// A script is a unit of the log, like a transaction: what its commands logged stands between MULTI and EXEC, and the
+// Each run is a unit of the log, like a transaction: what its commands logged stands between MULTI and EXEC, and the
 // reply waits for the unit's record. Its commands run on a session of its own, in the caller's database, without
-// waiting. It sees one moment: the clock stands still while it runs.
-
-/// What a `#!lua` line asks for.
-struct ScriptFlags: OptionSet {
-    let rawValue: UInt8
-    static let noWrites = ScriptFlags(rawValue: 1 << 0)
-    static let allowOOM = ScriptFlags(rawValue: 1 << 1)
-    static let allowStale = ScriptFlags(rawValue: 1 << 2)
-    static let noCluster = ScriptFlags(rawValue: 1 << 3)
-    static let allowCrossSlotKeys = ScriptFlags(rawValue: 1 << 4)
-    /// There was such a line: the script says beforehand what it does.
-    static let declared = ScriptFlags(rawValue: 1 << 7)
-}
-
-struct StoredScript {
-    let source: [UInt8]
-    let flags: ScriptFlags
-}
+// waiting. It sees one moment: the clock stands still while it runs. What happens when it runs for long:
+// BusyScripts.swift.
 
 package final class ScriptRunner: ScriptHost {
-    private unowned(unsafe) let engine: Engine
+    unowned(unsafe) let engine: Engine
     private let session = Session(id: -1)
     /// Made when the first script comes.
     private var interpreter: Interpreter?
-    private(set) var scripts: [String: StoredScript] = [:]
-    private var isReadOnly = false
-    private var isOutOfMemory = false
-    /// The script comes from a log: gates meant for clients don't apply.
-    private var isReplay = false
+    private(set) var cache = ScriptCache()
+    /// Scripts that were forgotten to make room.
+    package internal(set) var evictedCount = 0
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is not meant for them.
+    package var allowsDenied = false
     /// Where redis.log writes.
     package var onLog: (_ level: Int, _ text: Bytes) -> Void = { _, _ in }
+    /// Frees what was given to it, on another thread.
+    package var freeLater: ((Interpreter) -> Void)?
+
+    /// What runs at present.
+    package internal(set) var running: RunningScript?
+    /// `busy-reply-threshold`; 0: nobody is served while a script runs.
+    package var busyThresholdMilliseconds = 5000
+    /// Lets clients in between (Server/Connections/BusyRounds.swift).
+    package var serveOthers: (() -> Void)?
+    /// Where it is told that a script runs for long.
+    package var onSlow: (_ milliseconds: UInt64, _ script: RunningScript) -> Void = { _, _ in }
+
+    package let libraries = FunctionLibraries()
+    private var functions: Interpreter?
+    /// What the library that is being loaded registered.
+    var registering: FunctionLibrary?
+    /// When loading it takes too long, in monotonic nanoseconds; nil: never.
+    var loadDeadline: UInt64?
 
     /// Bytes that one interpreter may hold.
     private static let memoryLimit = 1 << 30
 
     init(_ engine: Engine) { self.engine = engine }
 
-    package var usedBytes: Int { interpreter?.usedBytes ?? 0 }
-    package var count: Int { scripts.count }
-    package var sourceBytes: Int { scripts.values.reduce(0) { $0 + $1.source.count + 40 } }
+    package var scriptBytes: Int { interpreter?.usedBytes ?? 0 }
+    package var functionBytes: Int { functions?.usedBytes ?? 0 }
+    package var count: Int { cache.count }
+    /// What is kept of scripts beside their interpreter; likewise of libraries.
+    package var sourceBytes: Int { cache.sourceBytes }
+    package var functionSourceBytes: Int { libraries.sourceBytes }
 
-    func forgetAll() {
-        scripts.removeAll()
+    /// - Parameter lazily: the interpreter is freed on another thread.
+    func forgetAll(lazily: Bool) {
+        cache.removeAll()
+        release(interpreter, lazily)
         interpreter = nil
+    }
+
+    func release(_ interpreter: Interpreter?, _ lazily: Bool) {
+        if lazily, let interpreter { freeLater?(interpreter) }
     }
 
     // MARK: Keeping
 
-    /// Compiles a script, unless it is known; answers its name, the SHA-1 of its source.
-    func add(_ source: Bytes) throws(CommandError) -> String {
+    /// Compiles a script, unless it is known; answers it.
+    /// - Parameter isForgettable: EVAL brought it, not SCRIPT LOAD.
+    func add(_ source: Bytes, isForgettable: Bool) throws(CommandError) -> StoredScript {
         let name = SHA1.of(source).hex
-        if scripts[name] != nil { return name }
-        let (flags, body) = try Self.readFlags(source)
+        if let known = cache[name] {
+            if !isForgettable { cache.keep(known) }
+            return known
+        }
+        let (flags, body) = try Shebang.ofScript(source)
         if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: Self.memoryLimit) }
         guard let interpreter else { throw .text("OOM no memory for a Lua interpreter") }
         if let message = interpreter.load(body, as: name) {
             throw .message("ERR Error compiling script (new function): \(message)")
         }
-        scripts[name] = StoredScript(source: Array(source), flags: flags)
-        return name
+        let script = StoredScript(name: name, source: Array(source), flags: flags)
+        if let forgotten = cache.add(script, isForgettable: isForgettable) {
+            evictedCount += 1
+            interpreter.drop(forgotten.name)
+        }
+        return script
     }
 
-    /// The flags of a first line `#!lua flags=…`, and the source behind it (its end of line is kept: it counts).
-    private static func readFlags(_ source: Bytes) throws(CommandError) -> (ScriptFlags, Bytes) {
-        guard source.count >= 2, source[0] == UInt8(ascii: "#"), source[1] == UInt8(ascii: "!") else {
-            return ([], source)
+    func functionInterpreter() throws(CommandError) -> Interpreter {
+        if functions == nil {
+            functions = Interpreter(host: self, memoryLimit: Self.memoryLimit, isForFunctions: true)
         }
-        guard let end = source.firstIndex(of: UInt8(ascii: "\n")) else {
-            throw .text("ERR Invalid script shebang")
-        }
-        let line = String(decoding: source[..<end], as: UTF8.self)
-        let words = line.split(whereSeparator: { $0 == " " || $0 == "\r" || $0 == "\t" })
-        guard let engine = words.first, engine == "#!lua" else {
-            throw .message("ERR Unexpected engine in script shebang: \(words.first ?? "")")
-        }
-        var flags: ScriptFlags = .declared
-        for word in words.dropFirst() {
-            guard word.hasPrefix("flags=") else { throw .message("ERR Unknown lua shebang option: \(word)") }
-            for flag in word.dropFirst(6).split(separator: ",") {
-                switch flag {
-                case "no-writes": flags.insert(.noWrites)
-                case "allow-oom": flags.insert(.allowOOM)
-                case "allow-stale": flags.insert(.allowStale)
-                case "no-cluster": flags.insert(.noCluster)
-                case "allow-cross-slot-keys": flags.insert(.allowCrossSlotKeys)
-                default: throw .message("ERR Unexpected flag in script shebang: \(flag)")
-                }
-            }
-        }
-        return (flags, source.from(end))
+        guard let functions else { throw .text("OOM no memory for a Lua interpreter") }
+        return functions
+    }
+
+    func forgetFunctions(lazily: Bool) {
+        release(functions, lazily)
+        functions = nil
     }
 
     // MARK: Running
 
-    func run(_ name: String, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
-        guard let script = scripts[name], let interpreter else {
-            throw .text("NOSCRIPT No matching script. Please use EVAL.")
+    func run(_ script: StoredScript?, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
+        guard let script, let interpreter else { throw .text("NOSCRIPT No matching script. Please use EVAL.") }
+        cache.used(script)
+        let (name, flags) = (script.name, script.flags)
+        try run(flags, name, isFunction: false, &call, readOnly: readOnly) { arguments, reply in
+            interpreter.run(name, arguments, keyCount: keyCount, reply)
         }
-        isReadOnly = readOnly || script.flags.contains(.noWrites)
-        isOutOfMemory = !script.flags.contains(.allowOOM) && engine.memoryIsExhausted()
-        if script.flags.contains(.declared) && !isReadOnly {
-            if isOutOfMemory {
-                throw .text("""
-                    OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'
-                    """)
-            }
-            if engine.state.refusesWrites { throw refusal }
+    }
+
+    func run(_ function: StoredFunction, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
+        let interpreter = try functionInterpreter()
+        let (name, handle) = (function.name, function.handle)
+        try run(function.flags, name, isFunction: true, &call, readOnly: readOnly) { arguments, reply in
+            interpreter.run(function: handle, named: name, arguments, keyCount: keyCount, reply)
+        }
+    }
+
+    private func run(_ flags: ScriptFlags, _ name: String, isFunction: Bool, _ call: inout Call, readOnly: Bool,
+                     _ body: (UnsafeBufferPointer<Bytes>, ReplyWriter) -> Void) throws(CommandError) {
+        let isOutOfMemory = !call.isReplay && !flags.contains(.allowOOM) && engine.memoryIsExhausted()
+        if flags.contains(.declared) && !call.isReplay {
+            try admit(flags, readOnly: readOnly, isOutOfMemory: isOutOfMemory)
         }
         let caller = engine.current
+        running = RunningScript(
+            name: name, isFunction: isFunction, began: engine.monotonicNanoseconds(), caller: caller,
+            arguments: call.arguments, isReadOnly: readOnly || flags.contains(.noWrites), isReplay: call.isReplay,
+            isOutOfMemory: isOutOfMemory)
+        defer { running = nil }
         session.database = caller.database
         session.noTouch = caller.noTouch
         adopt(caller)
         let isOuter = !engine.isInUnit
         if isOuter { engine.beginUnit() }
+        if isFunction && libraries.changedAt > engine.acknowledged { engine.keyspace.readsEveryKey() }
         let arguments = UnsafeBufferPointer(start: call.arguments.base + 3, count: call.count - 3)
         let start = call.reply.output.pointee.count, errors = engine.errorReplies
-        isReplay = call.isReplay
-        interpreter.run(name, arguments, keyCount: keyCount, call.reply)
+        body(arguments, call.reply)
         engine.current = caller
         session.caller = nil
         if isOuter { engine.endUnit() }
@@ -135,7 +151,19 @@ package final class ScriptRunner: ScriptHost {
         let reply = call.reply.output.pointee.bytes.from(start)
         guard reply.first == UInt8(ascii: "-") else { return }
         if call.isReplay { throw .message(String(decoding: reply.dropFirst().dropLast(2), as: UTF8.self)) }
-        if engine.errorReplies == errors { engine.count(errorLine: reply.from(1)) }
+        engine.statistics[call.command - UnsafePointer(engine.table.commands)].failed += 1
+        let others = running?.errorsOfOthers ?? 0
+        if engine.errorReplies - others == errors { engine.count(errorLine: reply.from(1)) }
+    }
+
+    /// A script that says beforehand what it does is refused before it does anything.
+    private func admit(_ flags: ScriptFlags, readOnly: Bool, isOutOfMemory: Bool) throws(CommandError) {
+        if flags.contains(.noWrites) { return }
+        if engine.state.refusesWrites { throw refusal }
+        if readOnly { throw .text("ERR Can not execute a script with write flag using *_ro command.") }
+        if isOutOfMemory {
+            throw .text("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+        }
     }
 
     /// A script may do what its caller may.
@@ -147,13 +175,22 @@ package final class ScriptRunner: ScriptHost {
     }
 
     private var refusal: CommandError {
-        if let line = engine.state.writeRefusal { return .message(line) }
-        return engine.state.snapshotRefusal.map { .text($0) } ?? .text("MISCONF Writes are refused.")
+        guard let line = engine.state.writeRefusal else {
+            return .text("""
+                MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+                Writable scripts are blocked. Use 'no-writes' flag for read only scripts.
+                """)
+        }
+        let words = line.split(separator: ": ", maxSplits: 1)
+        return .message("""
+            MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. \
+            Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: \(words.last ?? "")
+            """)
     }
 
     // MARK: What scripts ask for
 
-    package func call(_ arguments: Arguments, resp: RESPVersion) -> Bytes {
+    package func call(_ arguments: Arguments, resp: RESPVersion, targets: ReplicationTargets) -> Bytes {
         session.output.pointee.removeAll()
         session.gates.removeAll(keepingCapacity: true)
         session.version = resp
@@ -163,9 +200,16 @@ package final class ScriptRunner: ScriptHost {
             if let error = refuse(id, arguments) {
                 engine.writeError(error, command, session)
             } else {
+                let isWrite = command.pointee.flags.contains(.write)
+                if isWrite {
+                    running?.hasWritten = true
+                    running?.isOutOfMemory = false
+                }
                 engine.current = session
+                let isLogging = engine.isLogging
+                if !targets.contains(.log) { engine.isLogging = false }
                 engine.run(session, id, arguments, raw: nil, isRetry: false, mayBlock: false)
-                if command.pointee.flags.contains(.write) { isOutOfMemory = false }
+                engine.isLogging = isLogging
             }
         } else {
             session.reply.error("ERR Unknown Redis command called from script" as StaticString)
@@ -180,14 +224,23 @@ package final class ScriptRunner: ScriptHost {
         if arity > 0 ? arguments.count != arity : arguments.count < -arity {
             return .text("ERR Wrong number of args calling Redis command from script")
         }
-        if flags.contains(.noscript) { return .text("ERR This Redis command is not allowed from script") }
-        if isReadOnly && flags.contains(.write) {
+        if flags.contains(.noscript) && !allowsDenied {
+            return .text("ERR This Redis command is not allowed from script")
+        }
+        guard let running else { return .text("ERR no script runs") }
+        if running.isReadOnly && flags.contains(.write) {
             return .text("ERR Write commands are not allowed from read-only scripts.")
         }
-        if isReplay { return nil }
-        if isOutOfMemory && flags.contains(.denyoom) {
+        if running.isReplay { return nil }
+        if running.isOutOfMemory && flags.contains(.denyoom) {
             return .text("OOM command not allowed when used memory > 'maxmemory'.")
         }
+        guard running.hasWritten && engine.state.refusesWrites else { return engine.admit(id, session, arguments) }
+        // What it began it may finish: half of its writes would be worse.
+        let before = engine.state
+        engine.state.writeRefusal = nil
+        engine.state.snapshotRefusal = nil
+        defer { engine.state = before }
         return engine.admit(id, session, arguments)
     }
 

@@ -10,25 +10,67 @@ import RESP
 /// What a script may ask of whoever runs it. Called on the thread that runs the script.
 package protocol ScriptHost: AnyObject {
     /// Runs a command; the reply, as RESP of version `resp`, is good until the next call.
-    func call(_ arguments: Arguments, resp: RESPVersion) -> Bytes
+    func call(_ arguments: Arguments, resp: RESPVersion, targets: ReplicationTargets) -> Bytes
     /// - Parameter level: 0 debug, 1 verbose, 2 notice, 3 warning.
     func log(level: Int, _ text: Bytes)
     /// Whether the user may run this command; nil: there is none.
     func permits(_ arguments: Arguments) -> Bool?
+    /// Asked again and again while a script runs: nil, or the error line that ends it.
+    func tick() -> StaticString?
+    /// A library registers a function: nil, or why it may not (without `ERR`).
+    func register(_ function: FunctionDeclaration) -> StaticString?
 }
 
-package final class Interpreter {
+/// Where the effects of a script's commands go, by redis.set_repl.
+package struct ReplicationTargets: OptionSet, Sendable {
+    package let rawValue: Int32
+    package init(rawValue: Int32) { self.rawValue = rawValue }
+    package static let log = ReplicationTargets(rawValue: 1)
+    package static let replicas = ReplicationTargets(rawValue: 2)
+}
+
+/// What a `#!lua` line or a registration says of a script.
+package struct ScriptFlags: OptionSet, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package static let noWrites = ScriptFlags(rawValue: 1 << 0)
+    package static let allowOOM = ScriptFlags(rawValue: 1 << 1)
+    package static let allowStale = ScriptFlags(rawValue: 1 << 2)
+    package static let noCluster = ScriptFlags(rawValue: 1 << 3)
+    package static let allowCrossSlotKeys = ScriptFlags(rawValue: 1 << 4)
+    /// There was such a line: the script says beforehand what it does.
+    package static let declared = ScriptFlags(rawValue: 1 << 7)
+
+    /// In the order in which FUNCTION LIST gives them.
+    package static let names: [(ScriptFlags, StaticString)] = [
+        (.noWrites, "no-writes"), (.allowOOM, "allow-oom"), (.allowStale, "allow-stale"), (.noCluster, "no-cluster"),
+        (.allowCrossSlotKeys, "allow-cross-slot-keys"),
+    ]
+}
+
+/// A function as its library registers it; the bytes are Lua's, good during the call.
+package struct FunctionDeclaration {
+    package let name: Bytes
+    package let description: Bytes?
+    package let flags: ScriptFlags
+    /// By which the interpreter knows it.
+    package let handle: Int32
+}
+
+// @unchecked: used by one thread at a time, which may hand it to another to be freed.
+package final class Interpreter: @unchecked Sendable {
     private let lua: OpaquePointer
     private let link: HostLink
 
     /// nil: no memory.
     /// - Parameter memoryLimit: bytes that scripts may hold; one that asks for more fails.
-    package init?(host: any ScriptHost, memoryLimit: Int) {
+    /// - Parameter isForFunctions: it is given libraries, not scripts.
+    package init?(host: any ScriptHost, memoryLimit: Int, isForFunctions: Bool = false) {
         link = HostLink(host)
         let context = Unmanaged.passUnretained(link).toOpaque()
         let callbacks = sr_host(context: context, call: callCommand, log: logText, permits: permitsCommand,
-                                sha1hex: digest)
-        guard let lua = sr_interpreter_create(callbacks, memoryLimit) else { return nil }
+                                sha1hex: digest, tick: askHost, registers: registerFunction)
+        guard let lua = sr_interpreter_create(callbacks, memoryLimit, isForFunctions ? 1 : 0) else { return nil }
         self.lua = lua
     }
 
@@ -39,33 +81,66 @@ package final class Interpreter {
 
     /// Compiles `source` and keeps it as `name`. nil: done; else what is wrong with it.
     package func load(_ source: Bytes, as name: String) -> String? {
+        message { sr_script_load(lua, name, Self.text(source), source.count, $0, 512) }
+    }
+
+    package func drop(_ name: String) { sr_script_drop(lua, name) }
+
+    /// Runs a library, which registers its functions with the host. nil: done; else why not.
+    package func loadLibrary(_ source: Bytes) -> String? {
+        message { sr_library_load(lua, Self.text(source), source.count, $0, 512) }
+    }
+
+    package func dropFunction(_ handle: Int32) { sr_function_drop(lua, handle) }
+
+    private static func text(_ bytes: Bytes) -> UnsafePointer<CChar> {
+        (bytes.baseAddress ?? UnsafeRawPointer(("" as StaticString).utf8Start)).assumingMemoryBound(to: CChar.self)
+    }
+
+    private func message(_ body: (UnsafeMutablePointer<CChar>?) -> Int32) -> String? {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { message in
             message[0] = 0
-            let start = source.baseAddress?.assumingMemoryBound(to: CChar.self)
-            if sr_script_load(lua, name, start, source.count, message.baseAddress, 512) == 1 { return nil }
+            if body(message.baseAddress) == 1 { return nil }
             let bytes = message.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
             return String(decoding: bytes, as: UTF8.self)
         }
     }
 
-    package func drop(_ name: String) { sr_script_drop(lua, name) }
-
     /// Runs a script that was loaded; its reply is appended.
     /// - Parameter arguments: `keyCount` keys, and what else the script is given.
     package func run(_ name: String, _ arguments: UnsafeBufferPointer<Bytes>, keyCount: Int, _ reply: ReplyWriter) {
+        run(arguments, reply) { texts, lengths, count, result, length in
+            sr_script_run(lua, name, Int32(keyCount), count, texts, lengths, Int32(reply.version.rawValue), result,
+                          length)
+        }
+    }
+
+    /// Runs a function that a library registered; its reply is appended.
+    package func run(function handle: Int32, named name: String, _ arguments: UnsafeBufferPointer<Bytes>,
+                     keyCount: Int, _ reply: ReplyWriter) {
+        run(arguments, reply) { texts, lengths, count, result, length in
+            sr_function_run(lua, handle, name, Int32(keyCount), count, texts, lengths,
+                            Int32(reply.version.rawValue), result, length)
+        }
+    }
+
+    private typealias Body = (Texts?, UnsafePointer<Int>?, Int32, UnsafeMutablePointer<UnsafePointer<CChar>?>,
+                              UnsafeMutablePointer<Int>) -> Void
+
+    private func run(_ arguments: UnsafeBufferPointer<Bytes>, _ reply: ReplyWriter, _ body: Body) {
         let count = arguments.count
         withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: count + 1) { texts in
             withUnsafeTemporaryAllocation(of: Int.self, capacity: count + 1) { lengths in
                 for index in 0..<count {
-                    let start = arguments[index].baseAddress ?? UnsafeRawPointer(("" as StaticString).utf8Start)
-                    texts[index] = start.assumingMemoryBound(to: CChar.self)
+                    texts[index] = Self.text(arguments[index])
                     lengths[index] = arguments[index].count
                 }
                 var result: UnsafePointer<CChar>?
                 var length = 0
-                sr_script_run(lua, name, Int32(keyCount), Int32(count), texts.baseAddress, lengths.baseAddress,
-                              Int32(reply.version.rawValue), &result, &length)
+                body(texts.baseAddress.map { UnsafePointer($0) }, lengths.baseAddress.map { UnsafePointer($0) },
+                     Int32(count), &result, &length)
                 reply.output.pointee.append(Bytes(start: result, count: length))
+                sr_interpreter_trim(lua)
             }
         }
     }
@@ -91,11 +166,13 @@ private func withArguments<R>(_ count: Int32, _ texts: Texts?, _ lengths: Unsafe
 }
 
 private func callCommand(_ context: UnsafeMutableRawPointer?, _ count: Int32, _ texts: Texts?,
-                         _ lengths: UnsafePointer<Int>?, _ resp: Int32,
+                         _ lengths: UnsafePointer<Int>?, _ resp: Int32, _ repl: Int32,
                          _ reply: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ length: UnsafeMutablePointer<Int>?) {
     guard let context else { return }
     let host = Unmanaged<HostLink>.fromOpaque(context).takeUnretainedValue().host
-    let bytes = withArguments(count, texts, lengths) { host.call($0, resp: resp == 3 ? .resp3 : .resp2) }
+    let bytes = withArguments(count, texts, lengths) {
+        host.call($0, resp: resp == 3 ? .resp3 : .resp2, targets: ReplicationTargets(rawValue: repl))
+    }
     reply?.pointee = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
     length?.pointee = bytes.count
 }
@@ -117,4 +194,22 @@ private func permitsCommand(_ context: UnsafeMutableRawPointer?, _ count: Int32,
 private func digest(_ text: UnsafePointer<CChar>?, _ length: Int, _ target: UnsafeMutablePointer<CChar>?) {
     guard let target else { return }
     SHA1.of(Bytes(start: text, count: length)).writeHex(to: target)
+}
+
+private func askHost(_ context: UnsafeMutableRawPointer?) -> UnsafePointer<CChar>? {
+    guard let context else { return nil }
+    let host = Unmanaged<HostLink>.fromOpaque(context).takeUnretainedValue().host
+    return host.tick().map { UnsafeRawPointer($0.utf8Start).assumingMemoryBound(to: CChar.self) }
+}
+
+private func registerFunction(_ context: UnsafeMutableRawPointer?, _ name: UnsafePointer<CChar>?, _ length: Int,
+                              _ description: UnsafePointer<CChar>?, _ descriptionLength: Int, _ flags: UInt32,
+                              _ handle: Int32) -> UnsafePointer<CChar>? {
+    guard let context else { return nil }
+    let host = Unmanaged<HostLink>.fromOpaque(context).takeUnretainedValue().host
+    let declaration = FunctionDeclaration(
+        name: Bytes(start: name, count: length),
+        description: description.map { Bytes(start: $0, count: descriptionLength) },
+        flags: ScriptFlags(rawValue: flags).union(.declared), handle: handle)
+    return host.register(declaration).map { UnsafeRawPointer($0.utf8Start).assumingMemoryBound(to: CChar.self) }
 }

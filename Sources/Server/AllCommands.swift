@@ -8,6 +8,7 @@ package enum AllCommands {
         TransactionCommands.all,
         WaitCommands.all,
         ScriptCommands.all,
+        FunctionCommands.all,
         GenericCommands.all,
         StringCommands.all,
         BitmapCommands.all,

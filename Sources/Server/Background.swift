@@ -15,7 +15,15 @@ package final class Background: @unchecked Sendable {
     private final class GarbageBatch {
         let records: OwnedBytes
         let objects: Int
+        /// Let go with the batch.
+        let object: AnyObject?
+        init(_ object: AnyObject) {
+            records = OwnedBytes(capacity: 16)
+            objects = 0
+            self.object = object
+        }
         init(_ records: consuming OwnedBytes) {
+            object = nil
             objects = Garbage.objectCount(records.bytes)
             self.records = records
         }
@@ -47,6 +55,9 @@ package final class Background: @unchecked Sendable {
         pending.add(batch.objects, ordering: .relaxed)
         add(batch)
     }
+
+    /// Lets go of an object that takes long to go away and that nobody else holds.
+    package func release(_ object: any AnyObject & Sendable) { add(GarbageBatch(object)) }
 
     // MARK: Private
 

@@ -135,6 +135,7 @@ package final class ServerCore {
             noteRoundEnd()
         }
         startObserving()
+        connectScripts()
         loop.schedule(everyMilliseconds: 1000) { [unowned(unsafe) self] in lookAfterClients() }
         startCron()
     }

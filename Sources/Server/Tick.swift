@@ -37,7 +37,7 @@ extension ServerCore {
         for connection in connections { connection.executeKept() }
     }
 
-    private func flushDirty() {
+    func flushDirty() {
         let count = traffic.pointee.dirtyCount
         if let ioThreads {
             flushTogether(ioThreads, count, at: { traffic.pointee.dirty[$0].takeUnretainedValue() }, flush: flushOne)

@@ -34,6 +34,8 @@ void sr_stay_on_processor(int processor);
 void *sr_malloc(size_t byteCount);
 void *sr_calloc(size_t byteCount);
 void *sr_realloc(void *pointer, size_t byteCount);
+/// As malloc and realloc, accounted for: NULL when there is no memory, and what was there stays.
+void *sr_try_realloc(void *pointer, size_t byteCount);
 void sr_free(void *pointer);
 size_t sr_usable_size(const void *pointer);
 /// Bytes handed out by the functions above and not freed yet, as the allocator rounds them.

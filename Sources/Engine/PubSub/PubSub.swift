@@ -129,6 +129,9 @@ extension Engine {
         }
     }
 
+    /// Sessions whose output tells of the unit that runs and has no gate yet.
+    package var sessionsToldByUnit: [Session] { unitPushes.map(\.0) }
+
     /// The unit's records are in the log now: what told of them waits for them.
     func gateUnitPushes() {
         let pushes = unitPushes

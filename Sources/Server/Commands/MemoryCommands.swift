@@ -75,8 +75,8 @@ enum MemoryCommands {
         field("clients.normal", facts.clients)
         field("cluster.links", 0)
         field("aof.buffer", facts.logBuffer)
-        field("lua.caches", 0)
-        field("functions.caches", 0)
+        field("lua.caches", core.engine.scripts.sourceBytes)
+        field("functions.caches", core.engine.scripts.functionSourceBytes)
         for index in filled {
             let database = core.engine.keyspace.databases[index]
             reply.bulk("db.\(index)")

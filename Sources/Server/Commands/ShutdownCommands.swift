@@ -31,6 +31,7 @@ package enum ShutdownCommands {
             call.reply.ok()
             return
         }
+        if core.engine.state.isBusy && !options.contains(.nosave) { throw core.engine.scripts.busyError }
         switch core.lifecycle.shutDown(options, core.engine.current) {
         case .refused: throw .text("ERR Errors trying to SHUTDOWN. Check logs.")
         // No reply: the connection's end is the answer.

@@ -15,7 +15,7 @@ extension ServerCore {
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
             "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction",
             "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size",
-            "rdb-version", "rdbcompression", "hll-sparse-max-bytes",
+            "rdb-version", "rdbcompression", "hll-sparse-max-bytes", "busy-reply-threshold",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
@@ -29,6 +29,7 @@ extension ServerCore {
         requestLimits.maximumBulkBytes = configuration.protoMaxBulkLen
         engine.tracking.maximumKeys = configuration.trackingTableMaxKeys
         log.level = configuration.loglevel
+        engine.scripts.busyThresholdMilliseconds = configuration.busyReplyThreshold
     }
 }
 

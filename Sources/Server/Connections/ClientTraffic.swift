@@ -4,7 +4,7 @@ import RESP
 /// What every connection touches with every request: plain memory, so that no reference is counted on the way to it.
 struct ClientTraffic {
     /// Where all connections read to; what is to be kept is copied before the next one reads.
-    let readBuffer: UnsafeMutableRawPointer
+    var readBuffer: UnsafeMutableRawPointer
     /// Room for the requests of whoever executes a pipeline; not in use between two of them.
     var batch = RequestBatch()
     var statistics = ServerStatistics()

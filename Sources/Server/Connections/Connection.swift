@@ -47,6 +47,8 @@ package final class Connection: LoopSource, SessionLink {
     private(set) var isKilled = false
     /// In `server.resumingConnections`: it has input to execute.
     private var isResuming = false
+    /// A script is in the middle of it (BusyRounds.swift).
+    var rests = false
     /// In `server.pausedConnections` (CLIENT PAUSE).
     private var isPaused = false
     /// In `server.gatedConnections`.
@@ -111,6 +113,7 @@ package final class Connection: LoopSource, SessionLink {
     // MARK: Input
 
     package override func ready(_ events: LoopEvents) {
+        if rests { return }
         if stream != nil {
             readyEncrypted(events)
             return

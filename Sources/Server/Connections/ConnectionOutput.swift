@@ -53,7 +53,7 @@ extension Connection {
 
     /// Sends what the gates let go, and draws the conclusions; true if replies remain behind a gate.
     func flush(_ acknowledged: LogOffset) -> Bool {
-        guard isOpen else { return false }
+        guard isOpen && !rests else { return false }
         if isKilled {
             closeNow()
             return false

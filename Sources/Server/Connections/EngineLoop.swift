@@ -247,6 +247,17 @@ package final class EngineLoop: @unchecked Sendable {
     /// One round that waits for nothing: for long work on the engine's thread that lets clients in between (loading).
     package func runOnce() { runRound(longestWait: 0) }
 
+    /// Within the handling of an event: tells of what is ready, without waiting, those sources that `serves` names.
+    package func runAside(_ serves: (LoopSource) -> Bool) {
+        withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 64) { events in
+            let count = epoll_wait(poll, events.baseAddress, 64, 0)
+            for index in 0..<max(Int(count), 0) {
+                guard let source = slots[Int(events[index].data.u64 & 0xffff_ffff)].source else { continue }
+                if source._withUnsafeGuaranteedRef({ serves($0) }) { deliver(events[index]) }
+            }
+        }
+    }
+
     @inline(__always)
     private func runRound(longestWait: Int32) {
         let count = waitForEvents(min(longestWait, waitMilliseconds()))

@@ -110,7 +110,7 @@ extension ServerCore {
 extension Connection {
     /// Makes job number `index` of what it would read now; false: it would not read.
     func plansRead(_ threads: IOThreads, _ index: Int) -> Bool {
-        guard isOpen, interest.contains(.read) else { return false }
+        guard isOpen, !rests, interest.contains(.read) else { return false }
         let job = threads.reads + index
         job.pointee.kind = .read
         job.pointee.descriptor = descriptor
@@ -127,7 +127,7 @@ extension Connection {
 
     /// Makes job number `index` of what it would write now; false: it would not write.
     func plansWrite(_ threads: IOThreads, _ index: Int, _ acknowledged: LogOffset) -> Bool {
-        guard isOpen, !isKilled, !awaitsRoom else { return false }
+        guard isOpen, !isKilled, !rests, !awaitsRoom else { return false }
         let end = releasable(acknowledged)
         guard end > session.sentCount else { return false }
         let job = threads.writes + index

@@ -19,8 +19,6 @@ package final class ControlState {
     var logFlushSleep: UInt32 = 0
     /// DEBUG SET-SKIP-CHECKSUM-VALIDATION: what is loaded is believed.
     var skipsChecksums = false
-    /// DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call what is flagged noscript.
-    var allowsDeniedInScripts = false
     /// DEBUG DROP-CLUSTER-PACKET-FILTER: packets of this type are lost; −1: none.
     var droppedClusterPacket = -1
     var memoryReturn = MemoryReturn()

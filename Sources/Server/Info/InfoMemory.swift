@@ -17,7 +17,7 @@ extension InfoReport {
         writer.field("allocator_resident", facts.allocator.resident)
         writer.field("allocator_muzzy", 0)
         writer.field("total_system_memory", "total_system_memory_human", bytes: ProcessFacts.systemMemory())
-        scripts(&writer)
+        scripts(core, &writer)
         writer.field("maxmemory", "maxmemory_human", bytes: core.configuration.maxmemory)
         writer.field("maxmemory_policy", core.configuration.maxmemoryPolicy.rawValue)
         ratios(facts, &writer)
@@ -35,19 +35,21 @@ extension InfoReport {
         writer.field("lazyfreed_objects", core.lazyFreed)
     }
 
-    /// There are no scripts.
-    private static func scripts(_ writer: inout InfoWriter) {
-        writer.field("used_memory_lua", 0)
-        writer.field("used_memory_vm_eval", 0)
-        writer.field("used_memory_lua_human", InfoWriter.human(0))
-        writer.field("used_memory_scripts_eval", 0)
-        writer.field("number_of_cached_scripts", 0)
-        writer.field("number_of_functions", 0)
-        writer.field("number_of_libraries", 0)
-        writer.field("used_memory_vm_functions", 0)
-        writer.field("used_memory_vm_total", "used_memory_vm_total_human", bytes: 0)
-        writer.field("used_memory_functions", 0)
-        writer.field("used_memory_scripts", "used_memory_scripts_human", bytes: 0)
+    private static func scripts(_ core: ServerCore, _ writer: inout InfoWriter) {
+        let scripts = core.engine.scripts
+        let eval = scripts.scriptBytes, functions = scripts.functionBytes
+        writer.field("used_memory_lua", eval)
+        writer.field("used_memory_vm_eval", eval)
+        writer.field("used_memory_lua_human", InfoWriter.human(eval))
+        writer.field("used_memory_scripts_eval", scripts.sourceBytes)
+        writer.field("number_of_cached_scripts", scripts.count)
+        writer.field("number_of_functions", scripts.libraries.functionCount)
+        writer.field("number_of_libraries", scripts.libraries.libraryCount)
+        writer.field("used_memory_vm_functions", functions)
+        writer.field("used_memory_vm_total", "used_memory_vm_total_human", bytes: eval + functions)
+        writer.field("used_memory_functions", scripts.functionSourceBytes)
+        writer.field("used_memory_scripts", "used_memory_scripts_human",
+                     bytes: scripts.sourceBytes + scripts.functionSourceBytes)
     }
 
     private static func ratios(_ facts: MemoryFacts, _ writer: inout InfoWriter) {

@@ -64,7 +64,7 @@ extension InfoReport {
         writer.field("expire_cycle_cpu_milliseconds", Int(cycle.nanosecondsSpent / 1_000_000))
         writer.field("evicted_keys", counts.evictedKeys)
         writer.field("evicted_clients", core.statistics.evictedClients)
-        writer.field("evicted_scripts", 0)
+        writer.field("evicted_scripts", core.engine.scripts.evictedCount)
         let eviction = core.engine.eviction
         let exceeding = eviction.exceededSince == 0 ? 0
             : core.engine.monotonicNow &- eviction.exceededSince

@@ -306,8 +306,8 @@ enum Recovery {
         persistence.lastLoadKeysLoaded = result.keysLoaded
         persistence.lastLoadKeysExpired = result.keysExpired
         tell(core, result)
-        swap(&persistence.functions, &result.functions)
         swap(&persistence.moduleAux, &result.moduleAux)
+        try core.take(result.functions, dump.path, replaces: replacesKeys)
         core.log.write(.notice, "DB loaded from disk: \(seconds(since: began)) seconds")
     }
 

@@ -26,7 +26,10 @@ extension Persistence {
             if isSnapshotting { endChild() }
             guard saveNow() else { throw .text("ERR") }
         }
-        if options.flushes { _ = engine.keyspace.flushAll(lazily: false) }
+        if options.flushes {
+            _ = engine.keyspace.flushAll(lazily: false)
+            core.forgetFunctions()
+        }
         do throws(StorageError) {
             _ = try loading { () throws(StorageError) in
                 try Recovery.loadDump(core, replacesKeys: options.merges)
@@ -51,6 +54,7 @@ extension Persistence {
         }
         engine.pendingLogStart = log.takenOffset
         _ = engine.keyspace.flushAll(lazily: false)
+        core.forgetFunctions()
         engine.isLogging = false
         do throws(StorageError) {
             _ = try loading { () throws(StorageError) in

@@ -76,7 +76,7 @@ struct ReplayRun {
         Recovery.tell(core, loaded)
         result.keysLoaded = loaded.keysLoaded
         result.keysExpired = loaded.keysExpired
-        swap(&core.persistence.functions, &loaded.functions)
+        try core.take(loaded.functions, path, replaces: false)
         swap(&core.persistence.moduleAux, &loaded.moduleAux)
     }
 

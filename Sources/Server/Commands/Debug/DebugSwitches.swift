@@ -36,7 +36,7 @@ enum DebugSwitches {
 
     /// DEBUG SET-DISABLE-DENY-SCRIPTS <0|1>
     static func allowDeniedInScripts(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        core.control.allowsDeniedInScripts = (Decimal.parseInt64(call[2]) ?? 0) != 0
+        core.engine.scripts.allowsDenied = (Decimal.parseInt64(call[2]) ?? 0) != 0
         call.reply.ok()
     }
 
