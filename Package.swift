@@ -43,7 +43,7 @@ let package = Package(
         .target(name: "Engine", dependencies: ["Commands", "Scripting", "Keyspace", "Encodings", "RESP", "Primitives"],
                 swiftSettings: house),
         .target(name: "Server",
-                dependencies: ["Engine", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims",
+                dependencies: ["Engine", "Scripting", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims",
                                "CTLS"],
                 swiftSettings: house),
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { deepest = 1000, sparse_ratio = 2, sparse_safe = 10 };
 
@@ -290,6 +291,14 @@ static void decode_number(reader *in) {
     lua_pushnumber(in->lua, value);
 }
 
+// inf, nan, and what has a plus: no JSON, but numbers to those who take them.
+static int is_foreign_number(reader *in) {
+    size_t left = (size_t)(in->end - in->next);
+    return in->how->decodes_invalid && left > 0
+        && (*in->next == '+' || (left >= 3 && (strncasecmp(in->next, "inf", 3) == 0
+                                               || strncasecmp(in->next, "nan", 3) == 0)));
+}
+
 static void decode(reader *in, int depth);
 
 // Behind the bracket of a table that lies within `depth` − 1 others.
@@ -361,6 +370,8 @@ static void decode(reader *in, int depth) {
         lua_pushboolean(in->lua, 0);
     } else if (byte == 'n' && word(in, "null")) {
         lua_pushlightuserdata(in->lua, NULL);
+    } else if (is_foreign_number(in)) {
+        decode_number(in);
     } else if (byte && strchr("tfn", byte)) {
         wrong_text(in, "invalid token", in->next);
     } else {
@@ -388,7 +399,7 @@ static int integer_setting(lua_State *lua, int argument, int *value, int lowest,
         if (wanted < lowest || wanted > highest) {
             char text[64];
             snprintf(text, sizeof text, "expected integer between %d and %d", lowest, highest);
-            return luaL_argerror(lua, argument, text);
+            return luaL_argerror(lua, 1, text);
         }
         *value = wanted;
     }
@@ -444,7 +455,7 @@ static int make(lua_State *lua) {
     lua_newtable(lua);
     int library = lua_gettop(lua);
     settings *how = lua_newuserdata(lua, sizeof *how);
-    *how = (settings){deepest, deepest, 14, 0, sparse_ratio, sparse_safe, 0, 0};
+    *how = (settings){deepest, deepest, 14, 0, sparse_ratio, sparse_safe, 1, 0};
     for (int index = 0; functions[index].name; index++) {
         lua_pushvalue(lua, library + 1);
         lua_pushcclosure(lua, functions[index].func, 1);

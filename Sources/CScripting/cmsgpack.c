@@ -220,9 +220,9 @@ static void unpack_marked(lua_State *lua, reader *in, unsigned char mark) {
     case 0xd0: lua_pushnumber(lua, (lua_Number)(int8_t)number(lua, in, 1)); break;
     case 0xd1: lua_pushnumber(lua, (lua_Number)(int16_t)number(lua, in, 2)); break;
     case 0xd2: lua_pushnumber(lua, (lua_Number)(int32_t)number(lua, in, 4)); break;
-    case 0xc4: case 0xd9: unpack_string(lua, in, number(lua, in, 1)); break;
-    case 0xc5: case 0xda: unpack_string(lua, in, number(lua, in, 2)); break;
-    case 0xc6: case 0xdb: unpack_string(lua, in, number(lua, in, 4)); break;
+    case 0xd9: unpack_string(lua, in, number(lua, in, 1)); break;
+    case 0xda: unpack_string(lua, in, number(lua, in, 2)); break;
+    case 0xdb: unpack_string(lua, in, number(lua, in, 4)); break;
     case 0xdc: unpack_array(lua, in, number(lua, in, 2)); break;
     case 0xdd: unpack_array(lua, in, number(lua, in, 4)); break;
     case 0xde: unpack_map(lua, in, number(lua, in, 2)); break;

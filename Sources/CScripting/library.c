@@ -74,9 +74,10 @@ static void read_named(lua_State *lua, registration *given) {
     }
     lua_settop(lua, 4);
     for (lua_pushnil(lua); lua_next(lua, 1);) {
-        if (lua_type(lua, -2) != LUA_TSTRING)
+        int type = lua_type(lua, -2);
+        if (type != LUA_TSTRING && type != LUA_TNUMBER)
             fail(lua, "named argument key given to redis.register_function is not a string");
-        read_argument(lua, lua_tostring(lua, -2), given);
+        read_argument(lua, type == LUA_TSTRING ? lua_tostring(lua, -2) : "", given);
     }
     if (!given->name) fail(lua, "redis.register_function must get a function name argument");
     if (!given->callback) fail(lua, "redis.register_function must get a callback argument");
@@ -94,7 +95,8 @@ static int register_function(lua_State *lua) {
     registration given = {0, 0, 0, 0};
     int count = lua_gettop(lua);
     luaL_checkstack(lua, 16, "too many arguments");
-    if (!interpreter->is_loading) return fail(lua, "redis.register_function can only be called on FUNCTION LOAD command");
+    if (!interpreter->is_loading)
+        return fail(lua, "redis.register_function can only be called on FUNCTION LOAD command");
     if (count < 1 || count > 2) return fail(lua, "wrong number of arguments to redis.register_function");
     if (count == 1) read_named(lua, &given); else read_plain(lua, &given);
     size_t length, description_length = 0;

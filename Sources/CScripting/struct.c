@@ -123,7 +123,8 @@ static int put(lua_State *lua, sr_buffer *out, const format *text, char option, 
     case 'c': case 's': {
         const char *bytes = luaL_checklstring(lua, argument, &length);
         if (size == 0) size = length;
-        luaL_argcheck(lua, length >= size, argument, "string too short");
+        // Counted as ever by this library: one too far.
+        luaL_argcheck(lua, length >= size, argument + 1, "string too short");
         sr_append(out, bytes, size);
         if (option == 's') sr_append(out, "", 1);
         return argument + 1;

@@ -37,7 +37,9 @@ import Testing
             "while true do xpcall(function() while true do end end, function() end) end",
             """
             while true do
-                coroutine.resume(coroutine.create(function() while true do pcall(function() while true do end end) end end))
+                coroutine.resume(coroutine.create(function()
+                    while true do pcall(function() while true do end end) end
+                end))
             end
             """,
             "local function f() while true do pcall(f) end end f()",
@@ -66,7 +68,9 @@ import Testing
 
     @Test func aReplyHasALimit() throws {
         let host = try TestHost()
-        let reply = host.eval("local s = string.rep('x', 10000000) local t = {} for i = 1, 200 do t[i] = s end return t")
+        let reply = host.eval("""
+            local s = string.rep('x', 10000000) local t = {} for i = 1, 200 do t[i] = s end return t
+            """)
         #expect(reply.hasPrefix("-ERR not enough memory"))
     }
 

@@ -50,8 +50,9 @@ import Testing
     /// CVE-2018-11218.
     @Test func messagePackTrustsNoLength() throws {
         let host = try TestHost()
-        for bytes: [UInt8] in [[0xdb, 0xff, 0xff, 0xff, 0xff], [0xdd, 0xff, 0xff, 0xff, 0xff], [0xdf, 0xff, 0xff, 0xff, 0xff],
-                               [0xc6, 0x7f, 0xff, 0xff, 0xff, 1], [0xdc, 0xff, 0xff, 1], [0xa5, 1], [0xcf, 1], [0x91]] {
+        for bytes: [UInt8] in [[0xdb, 0xff, 0xff, 0xff, 0xff], [0xdd, 0xff, 0xff, 0xff, 0xff],
+                               [0xdf, 0xff, 0xff, 0xff, 0xff], [0xdb, 0x7f, 0xff, 0xff, 0xff, 1], [0xdc, 0xff, 0xff, 1],
+                               [0xa5, 1], [0xcf, 1], [0x91]] {
             let reply = host.eval("return cmsgpack.unpack(ARGV[1])", [bytes])
             #expect(reply.contains("Missing bytes in input."), "\(bytes): \(reply)")
         }
@@ -164,12 +165,12 @@ import Testing
     /// CVE-2021-32626, CVE-2014-5461, CVE-2024-31228.
     @Test func stacksHaveLimits() throws {
         let host = try TestHost()
-        for source in ["local function f() return 1 + f() end return f()", "return string.rep('(', 100000):gsub('.', '(')",
+        for source in ["local function f() return 1 + f() end return f()",
                        "return loadstring(string.rep('(', 100000))()",
                        "return ('x'):rep(100000):find(('x?'):rep(10000))",
                        "local t = {} for i = 1, 10000 do t = {t} end return t",
                        "local f = loadstring('local ' .. string.rep('a,', 300) .. 'a') return f()",
-                       "local c = coroutine.wrap(function(f) return f(f) end) local function g(h) return coroutine.wrap(h)(h) end return g(g)",
+                       "local function g(h) return coroutine.wrap(h)(h) end return g(g)",
                        "return redis.call(unpack({'a'}, 1, 7990))"] {
             let reply = host.eval(source)
             #expect(reply.contains("-ERR") || reply.hasPrefix("*2"), "\(source): \(reply.prefix(100))")

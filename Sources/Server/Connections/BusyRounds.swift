@@ -4,7 +4,7 @@ import Keyspace
 import Primitives
 import Scripting
 
-// Rounds of events in the middle of a script that runs for long (Engine/BusyScripts.swift has what they may do).
+// Rounds of events in the middle of a script that runs for long. (What they may do: Engine/Scripts/BusyScripts.swift.)
 //
 //     who must rest rests → clients' and listeners' events → finished units to the log → replies as gates allow
 //
