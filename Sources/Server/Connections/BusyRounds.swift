@@ -33,8 +33,10 @@ extension ServerCore {
         let resting = restingConnections(script.caller)
         for connection in resting { connection.rests = true }
         let buffer = UnsafeMutableRawPointer.allocate(byteCount: Connection.sharedReadBytes, alignment: 64)
-        let usual = traffic.pointee.readBuffer
+        let usual = (buffer: traffic.pointee.readBuffer, isPaused: traffic.pointee.isPaused)
         traffic.pointee.readBuffer = buffer
+        // The batch of requests is in use, too: as during a pause, requests are taken one by one.
+        traffic.pointee.isPaused = true
         updateClock()
         loop.runAside { $0.isClient || $0 is Listener }
         persistence.flush()
@@ -45,7 +47,8 @@ extension ServerCore {
             if connection.isGated { gatedConnections.append(connection) }
         }
         flushDirty()
-        traffic.pointee.readBuffer = usual
+        traffic.pointee.readBuffer = usual.buffer
+        traffic.pointee.isPaused = usual.isPaused
         buffer.deallocate()
         for connection in resting {
             connection.rests = false

@@ -141,7 +141,8 @@ extension ServerCore {
 
     /// Whether the pause makes this request wait.
     func holdsBack(_ arguments: Arguments, _ session: Session) -> Bool {
-        guard session.kind != .replica else { return false }
+        // In the middle of a script nothing waits: it is refused, or concerns no keys.
+        guard session.kind != .replica, !engine.state.isBusy else { return false }
         switch pause?.kind ?? .writes {
         case .all: return true
         case .writes:
