@@ -58,9 +58,9 @@ extension ScriptRunner {
     private static let roundNanoseconds: UInt64 = 2_000_000
 
     package func tick() -> StaticString? {
-        if let loadDeadline { return engine.monotonicNanoseconds() > loadDeadline ? "ERR FUNCTION LOAD timeout" : nil }
+        if let loadDeadline { return engine.monotonicNow > loadDeadline ? "ERR FUNCTION LOAD timeout" : nil }
         guard let script = running, !script.isReplay, busyThresholdMilliseconds > 0 else { return nil }
-        let now = engine.monotonicNanoseconds()
+        let now = engine.monotonicNow
         guard now > script.began, now >= script.nextRound else { return nil }
         let elapsed = (now - script.began) / 1_000_000
         guard elapsed >= UInt64(busyThresholdMilliseconds), let serveOthers else { return nil }
@@ -69,7 +69,7 @@ extension ScriptRunner {
             onSlow(elapsed, script)
         }
         letOthersIn(serveOthers)
-        running?.nextRound = engine.monotonicNanoseconds() + Self.roundNanoseconds
+        running?.nextRound = engine.monotonicNow + Self.roundNanoseconds
         return running?.isKilled == true ? "ERR Script killed by user with SCRIPT KILL..." : nil
     }
 
@@ -115,7 +115,7 @@ extension ScriptRunner {
     /// FUNCTION STATS: what runs, its command, and for how many milliseconds.
     package var statistics: (name: String, command: Arguments, milliseconds: Int64)? {
         guard let script = running, script.isFunction else { return nil }
-        let elapsed = engine.monotonicNanoseconds() &- script.began
+        let elapsed = engine.monotonicNow &- script.began
         return (script.name, script.arguments, Int64(elapsed / 1_000_000))
     }
 }

@@ -100,7 +100,7 @@ extension ScriptRunner {
         let interpreter = try functionInterpreter()
         let library = FunctionLibrary(name: name, source: Array(source))
         registering = library
-        if !isTrusted { loadDeadline = engine.monotonicNanoseconds() &+ Self.loadLimitNanoseconds }
+        if !isTrusted { loadDeadline = engine.monotonicNow &+ Self.loadLimitNanoseconds }
         let message = interpreter.loadLibrary(body)
         registering = nil
         loadDeadline = nil

@@ -129,7 +129,7 @@ package final class ScriptRunner: ScriptHost {
         }
         let caller = engine.current
         running = RunningScript(
-            name: name, isFunction: isFunction, began: engine.monotonicNanoseconds(), caller: caller,
+            name: name, isFunction: isFunction, began: engine.monotonicNow, caller: caller,
             arguments: call.arguments, isReadOnly: readOnly || flags.contains(.noWrites), isReplay: call.isReplay,
             isOutOfMemory: isOutOfMemory)
         defer { running = nil }
