@@ -243,8 +243,10 @@ static int load_pieces(lua_State *lua) {
         lua_call(lua, 0, 1);
         if (lua_isnil(lua, -1)) break;
         if (!lua_isstring(lua, -1)) return luaL_error(lua, "reader function must return a string");
-        lua_tolstring(lua, -1, &length);
+        const char *piece = lua_tolstring(lua, -1, &length);
         if (length == 0) break;
+        // Known by its first byte: what would come behind it is not waited for.
+        if (count == 0 && piece[0] == '\033') return compile(lua, piece, length, name);
         lua_rawseti(lua, pieces, ++count);
     }
     luaL_Buffer buffer;

@@ -99,7 +99,7 @@ import Testing
             #expect(host.load(source)?.hasPrefix("Error registering functions: ERR user_function:1:") == true,
                     "\(source)")
         }
-        #expect(host.load("redis.register_function('f', function() redis.register_function('g', f) end)") == nil)
+        #expect(host.load("redis.register_function('f', function() redis.register_function('g', type) end)") == nil)
         #expect(host.call("f").contains("attempt to call field 'register_function'"))
         #expect(host.load("local r = redis redis.register_function('h', function() r.register_function('i', type) end)")
             == nil)
