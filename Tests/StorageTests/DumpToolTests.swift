@@ -142,7 +142,8 @@ final class ScratchDirectory {
         }
     }
 
-    /// Damage at one place costs the keys that it touches, and hardly any other; none is made up.
+    /// Damage at one place costs the keys that it touches, and hardly any other (in the mean of 25 places less than one in
+    /// fifty, for a length that was hit leads astray); none is made up.
     @Test func salvageKeepsWhatTheDamageDidNotTouch() throws {
         let seed = UInt64.random(in: 0 ..< .max)
         var random = SplitMix(state: seed)
@@ -172,7 +173,7 @@ final class ScratchDirectory {
                 #expect(isTold, "seed \(seed), round \(round): \(item)")
             }
         }
-        #expect(lost <= 25, "seed \(seed): \(lost) keys lost beside the \(touched) that the damage touched")
+        #expect(lost * 50 <= 25 * extents.places.count, "seed \(seed): \(lost) keys lost beside the \(touched) that the damage touched")
     }
 
     @Test func salvageOfATornFileKeepsAllBefore() throws {
