@@ -142,8 +142,8 @@ final class ScratchDirectory {
         }
     }
 
-    /// Damage at one place costs the keys that it touches, and hardly any other (in the mean of 25 places less than one in
-    /// fifty, for a length that was hit leads astray); none is made up.
+    /// Damage at one place costs the keys that it touches, and hardly any other; none is made up. (A length that was hit
+    /// leads astray: in the mean of 25 places less than one key in fifty goes with it.)
     @Test func salvageKeepsWhatTheDamageDidNotTouch() throws {
         let seed = UInt64.random(in: 0 ..< .max)
         var random = SplitMix(state: seed)
@@ -173,7 +173,8 @@ final class ScratchDirectory {
                 #expect(isTold, "seed \(seed), round \(round): \(item)")
             }
         }
-        #expect(lost * 50 <= 25 * extents.places.count, "seed \(seed): \(lost) keys lost beside the \(touched) that the damage touched")
+        #expect(lost * 50 <= 25 * extents.places.count,
+                "seed \(seed): \(lost) keys lost beside the \(touched) that the damage touched")
     }
 
     @Test func salvageOfATornFileKeepsAllBefore() throws {

@@ -2,7 +2,7 @@
 
 Rules, in this order: exact; the same multiset for commands whose order is the hash table's; the same shape for random
 ones; close in time for clocks and TTLs; the same number for doubles (7.0 prints 17 digits, 7.2+ the shortest form);
-and last the lines of tools/compat.differences.
+and last the lines of tools/compat.d/differences.
 """
 import os
 import re
@@ -108,9 +108,9 @@ def same_times(ours, theirs, tolerance):
 
 
 class Differences:
-    """tools/compat.differences: command, ours, theirs (regular expressions, tab-separated) and a reason."""
+    """tools/compat.d/differences: command, ours, theirs (regular expressions, tab-separated) and a reason."""
 
-    def __init__(self, path=os.path.join(ROOT, "tools", "compat.differences")):
+    def __init__(self, path=os.path.join(ROOT, "tools", "compat.d", "differences")):
         self.rows = []
         self.used = {}
         if not os.path.exists(path):

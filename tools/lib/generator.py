@@ -43,8 +43,8 @@ def preset(label, group=None):
 
 
 def absent():
-    """The commands of tools/compat.absent: a file that a stock server wrote with them can't be read yet."""
-    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat.absent")
+    """The commands of tools/compat.d/absent: a file that a stock server wrote with them can't be read yet."""
+    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat.d", "absent")
     if not os.path.exists(path):
         return set()
     with open(path) as file:
