@@ -142,8 +142,8 @@ final class ScratchDirectory {
         }
     }
 
-    /// Damage at one place costs the keys that it touches, and hardly any other; none is made up. (A length that was hit
-    /// leads astray: in the mean of 25 places less than one key in fifty goes with it.)
+    /// Damage at one place costs the keys that it touches, and hardly any other; none is made up. (A length that was
+    /// hit leads astray: in the mean of 25 places less than one key in fifty goes with it.)
     @Test func salvageKeepsWhatTheDamageDidNotTouch() throws {
         let seed = UInt64.random(in: 0 ..< .max)
         var random = SplitMix(state: seed)
