@@ -98,7 +98,7 @@ package final class Engine {
     package var expireCycle = ExpireCycle()
     package var tracking = Tracking()
     /// Somebody keeps copies.
-    var isTracking = false
+    package internal(set) var isTracking = false
     package var sessionWithID: (Int64) -> Session? = { _ in nil }
     package var eviction = Eviction()
     package var usedMemory: () -> Int = { Heap.usedBytes }

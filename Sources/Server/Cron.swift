@@ -44,7 +44,7 @@ extension ServerCore {
     @inline(__always)
     func tidyUp() {
         if engine.wantsFastExpireCycle && pause == nil { engine.runFastExpireCycle() }
-        if engine.tracking.isActive && engine.tracking.hasBroadcasts { engine.sendBroadcasts() }
+        if engine.isTracking && engine.tracking.hasBroadcasts { engine.sendBroadcasts() }
         if engine.eviction.isUnderway, engine.makeRoom() == .underway { loop.stayAwake() }
         if engine.wasFlushed { persistence.everythingWasFlushed() }
         if !engine.keyspace.garbage.isEmpty { background.free(engine.keyspace.takeGarbage()) }

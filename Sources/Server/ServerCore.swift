@@ -125,15 +125,7 @@ package final class ServerCore {
         }
         engine.refreshClock = { [unowned self] in updateClock() }
         updateClock()
-        loop.onNudge = { [unowned(unsafe) self] in persistence.logProgressed() }
-        loop.onRoundBegin = { [unowned(unsafe) self] in
-            updateClock()
-            noteRoundBegin()
-        }
-        loop.onRoundEnd = { [unowned(unsafe) self] in
-            endTick()
-            noteRoundEnd()
-        }
+        loop.core = .passUnretained(self)
         startObserving()
         connectScripts()
         loop.schedule(everyMilliseconds: 1000) { [unowned(unsafe) self] in lookAfterClients() }
@@ -141,6 +133,7 @@ package final class ServerCore {
     }
 
     deinit {
+        if loop.core?.toOpaque() == Unmanaged.passUnretained(self).toOpaque() { loop.core = nil }
         engine.host = nil
         traffic.pointee.deallocate()
         traffic.deallocate()

@@ -19,6 +19,19 @@ extension ServerCore {
         engine.keyspace.accessClock = UInt32(truncatingIfNeeded: now.rawValue / 1000) & 0xff_ffff
     }
 
+    func beginRound() {
+        updateClock()
+        noteRoundBegin()
+    }
+
+    func endRound() {
+        endTick()
+        noteRoundEnd()
+    }
+
+    /// The log's thread has made progress.
+    func logNudged() { persistence.logProgressed() }
+
     func endTick() {
         if !resumingConnections.isEmpty { executeKeptInput() }
         tidyUp()

@@ -75,13 +75,11 @@ package final class LoopTimer {
 }
 
 package final class EngineLoop: @unchecked Sendable {
-    /// Called when a round of events begins, before any of them is handled, and after all of them were.
-    package var onRoundBegin: () -> Void = {}
-    package var onRoundEnd: () -> Void = {}
+    /// Told when a round of events begins, before any of them is handled, after all of them were, and of nudges. Plain,
+    /// for a closure would be retained and released three times a round. Whoever sets it takes it away before it ends.
+    var core: Unmanaged<ServerCore>?
     /// Delivers the events of a round, if somebody wants to do that in another way.
     var onEvents: ((UnsafeMutablePointer<epoll_event>, Int) -> Void)?
-    /// Called in the round after a `nudge`.
-    package var onNudge: () -> Void = {}
 
     private struct Slot {
         var source: Unmanaged<LoopSource>?
@@ -101,7 +99,7 @@ package final class EngineLoop: @unchecked Sendable {
     private var isStopped = false
     private var staysAwake = false
     private let messages = Mutex<[@Sendable () -> Void]>([])
-    /// Somebody wants the loop's `onNudge`. Together with `isAsleep`: whoever nudges sets the one and then looks at the
+    /// Somebody wants the core's `logNudged`. Together with `isAsleep`: whoever nudges sets the one and then looks at the
     /// other, the loop sets the other before it sleeps and then looks at the one; so one of them sees.
     private let isNudged = Atomic<Bool>(false)
     private let isAsleep = Atomic<Bool>(false)
@@ -191,7 +189,7 @@ package final class EngineLoop: @unchecked Sendable {
         if isFirst { ring() }
     }
 
-    /// Makes the loop call `onNudge` soon. Costs a system call only if the loop sleeps. Any thread.
+    /// Makes the loop call the core's `logNudged` soon. Costs a system call only if the loop sleeps. Any thread.
     package func nudge() {
         isNudged.store(true, ordering: .sequentiallyConsistent)
         if isAsleep.load(ordering: .sequentiallyConsistent) { ring() }
@@ -261,7 +259,7 @@ package final class EngineLoop: @unchecked Sendable {
     @inline(__always)
     private func runRound(longestWait: Int32) {
         let count = waitForEvents(min(longestWait, waitMilliseconds()))
-        onRoundBegin()
+        core?._withUnsafeGuaranteedRef { $0.beginRound() }
         if count > 0 {
             if let onEvents {
                 onEvents(events, Int(count))
@@ -269,10 +267,12 @@ package final class EngineLoop: @unchecked Sendable {
                 for index in 0..<Int(count) { deliver(events[index]) }
             }
         }
-        if isNudged.load(ordering: .relaxed) && isNudged.exchange(false, ordering: .acquiring) { onNudge() }
+        if isNudged.load(ordering: .relaxed) && isNudged.exchange(false, ordering: .acquiring) {
+            core?._withUnsafeGuaranteedRef { $0.logNudged() }
+        }
         if !tasks.isEmpty { runTasks() }
         if nextDeadline != .max { runTimers() }
-        onRoundEnd()
+        core?._withUnsafeGuaranteedRef { $0.endRound() }
         if !graveyard.isEmpty { graveyard.removeAll() }
     }
 
