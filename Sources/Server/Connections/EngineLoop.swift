@@ -99,7 +99,7 @@ package final class EngineLoop: @unchecked Sendable {
     private var isStopped = false
     private var staysAwake = false
     private let messages = Mutex<[@Sendable () -> Void]>([])
-    /// Somebody wants the core's `logNudged`. Together with `isAsleep`: whoever nudges sets the one and then looks at the
+    /// Somebody wants the core's `logNudged`. Together with `isAsleep`: who nudges sets the one and then looks at the
     /// other, the loop sets the other before it sleeps and then looks at the one; so one of them sees.
     private let isNudged = Atomic<Bool>(false)
     private let isAsleep = Atomic<Bool>(false)
