@@ -1,5 +1,10 @@
+import Primitives
 @testable import Storage
 import Testing
+import TestSupport
+#if canImport(Glibc)
+import Glibc
+#endif
 
 /// When a group of writers begins its fsync. Times in microseconds here.
 struct GroupCommitTests {
@@ -62,5 +67,37 @@ struct GroupCommitTests {
         commit.ended(after: 5_000_000, at: now)
         commit.came(1, at: now + 10_000)
         #expect(commit.patience(at: now + 10_000) == nil)
+    }
+
+    /// The group waits, and the engine looks after the time; then nobody is to wait, and nobody had told the thread.
+    @Test func aGroupThatWaitedWhenThePolicyChangedWasNeverWritten() throws {
+        let disk = MemoryFileSystem()
+        let file = try disk.open("data/log", .appendOrCreate)
+        try disk.syncDirectory("data")
+        let log = try AppendLog(disk, file, startingAt: LogOffset(0), policy: .always,
+                                framing: TimestampFraming(enabled: false)) {}
+        defer { log.close() }
+        // The log thread is asleep by then.
+        usleep(100_000)
+        log.locked {
+            var now = MonotonicNanoseconds.now().rawValue - 100_000_000
+            for _ in 0..<50 {
+                log.groupCommit.came(1, at: now)
+                now += 2_000_000
+            }
+            log.groupCommit.began()
+            log.groupCommit.ended(after: 10_000_000_000, at: MonotonicNanoseconds.now().rawValue)
+        }
+        var pending = OwnedBytes(capacity: 64)
+        pending.append("line\n" as StaticString)
+        #expect(log.flush(&pending, writers: 1), "the group is to wait")
+        log.policy = .no
+        var rounds = 0
+        while log.writtenOffset < log.takenOffset && rounds < 2000 {
+            _ = log.flush(&pending)
+            usleep(1000)
+            rounds += 1
+        }
+        #expect(log.takenOffset == LogOffset(5) && log.writtenOffset == log.takenOffset)
     }
 }

@@ -270,14 +270,13 @@ package final class AppendLog: @unchecked Sendable {
             return false
         }
         noteDelay()
-        let wasIdle = holder == .nobody && !hasBatch
         queue(&pending, writers)
         if sharesProcessor { engineProcessor = sr_current_processor() }
         let mayBegin = holder == .nobody && !gathers()
         engineGathers = isGathering && !logThreadGathers
         lock.unlock()
         // A thread that is woken while the lock is held would at once wait for it.
-        if mayBegin && (wasIdle || sharedPolicy == .always) { lock.signalWork() }
+        if mayBegin { lock.signalWork() }
         return engineGathers
     }
 
