@@ -8,8 +8,8 @@ import Glibc
 @usableFromInline
 package typealias Bytes = UnsafeRawBufferPointer
 
-/// The data plane's memory: plain malloc with an exact account (`Heap.usedBytes`), so that `used_memory` and
-/// eviction are true. Everything that lives in the keyspace comes from here and goes back here.
+/// The data plane's memory: slabs for what is small and malloc for the rest, with an exact account
+/// (`Heap.usedBytes`), so that `used_memory` and eviction are true. Everything that lives in the keyspace comes from here and goes back here.
 @usableFromInline
 package enum Heap {
     @inlinable

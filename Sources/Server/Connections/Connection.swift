@@ -240,7 +240,7 @@ package final class Connection: LoopSource, SessionLink {
         parser.limits.maximumBulkBytes = traffic.pointee.maximumBulkBytes
         parser.limits.isUnauthenticated = session.mustAuthenticate
         while used < bytes.count {
-            if parser.isIdle && !session.mustAuthenticate && !traffic.pointee.isPaused {
+            if takesBatches {
                 let stopped = processBatch(bytes, &used)
                 if stopped || used == bytes.count { return used }
             }
@@ -271,9 +271,13 @@ package final class Connection: LoopSource, SessionLink {
         return used
     }
 
+    /// Nothing keeps requests from being taken several at once.
+    @inline(__always)
+    private var takesBatches: Bool { parser.isIdle && !session.mustAuthenticate && !traffic.pointee.isPaused }
+
     /// As `process`, when the first requests are found already.
     private func process(_ bytes: Bytes, found batch: RequestBatch) -> Int {
-        guard batch.count > 0, session.isAuthenticated, !traffic.pointee.isPaused else { return process(bytes) }
+        guard batch.count > 0, takesBatches else { return process(bytes) }
         var used = 0
         needed = 0
         hasMore = false
