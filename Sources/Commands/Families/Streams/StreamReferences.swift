@@ -85,12 +85,8 @@ extension StreamCommands {
             if policy == .delete { release(id, stream, call) }
             if stream.find(id) == nil {
                 call.reply.integer(-1)
-            } else if policy == .acknowledged && !stream.isAcknowledged(id) {
-                call.reply.integer(2)
             } else {
-                _ = stream.delete(id)
-                deleted.append(id)
-                call.reply.integer(1)
+                remove(id, stream, policy, call, &deleted)
             }
         }
         finish(deleted, call)
@@ -110,15 +106,23 @@ extension StreamCommands {
             if policy == .delete && (wasPending || !isPresent) { release(id, stream, call) }
             if !wasPending || !isPresent {
                 call.reply.integer(-1)
-            } else if policy == .acknowledged && !stream.isAcknowledged(id) {
-                call.reply.integer(2)
             } else {
-                _ = stream.delete(id)
-                deleted.append(id)
-                call.reply.integer(1)
+                remove(id, stream, policy, call, &deleted)
             }
         }
         finish(deleted, call)
+    }
+
+    /// Deletes an entry that is there, unless `policy` wants it acknowledged first, and replies which.
+    private static func remove(_ id: StreamID, _ stream: StreamValue, _ policy: ReferencePolicy, _ call: Call,
+                               _ deleted: inout [StreamID]) {
+        if policy == .acknowledged && !stream.isAcknowledged(id) {
+            call.reply.integer(2)
+            return
+        }
+        _ = stream.delete(id)
+        deleted.append(id)
+        call.reply.integer(1)
     }
 
     private static func acknowledge(_ id: StreamID, _ group: GroupHandle, _ call: Call) -> Bool {
