@@ -169,16 +169,12 @@ package enum PubSubCommands {
     }
 
     private static func help(_ engine: Engine, _ call: inout Call) throws(CommandError) {
-        let lines: [StaticString] = [
-            "PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        HelpText.write(&call, [
             "CHANNELS [<pattern>]", "    List the channels that have subscribers (default: '*').",
             "NUMPAT", "    Count the patterns listened to.",
             "NUMSUB [<channel> ...]", "    Count the subscribers of channels, without those by pattern.",
             "SHARDCHANNELS [<pattern>]", "    List the shard channels that have subscribers (default: '*').",
             "SHARDNUMSUB [<shardchannel> ...]", "    Count the subscribers of shard channels.",
-            "HELP", "    Print this help.",
-        ]
-        call.reply.array(lines.count)
-        for line in lines { call.reply.simple(line) }
+        ])
     }
 }

@@ -161,17 +161,13 @@ package enum ScriptCommands {
     }
 
     private static func help(_ engine: Engine, _ call: inout Call) throws(CommandError) {
-        let lines: [StaticString] = [
-            "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        HelpText.write(&call, [
             "DEBUG (YES|SYNC|NO)", "    Would choose whether scripts are debugged: there is no debugger.",
             "EXISTS <sha1> [<sha1> ...]", "    Tell which of these scripts are kept.",
             "FLUSH [ASYNC|SYNC]", "    Forget all scripts.",
             "KILL", "    End the script that runs.",
             "LOAD <script>", "    Keep a script without running it.",
             "SHOW <sha1>", "    Return the source of a script.",
-            "HELP", "    Print this help.",
-        ]
-        call.reply.array(lines.count)
-        for line in lines { call.reply.simple(line) }
+        ])
     }
 }

@@ -120,15 +120,12 @@ package enum ConfigCommands {
     }
 
     static func help(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        let lines: [StaticString] = [
-            "CONFIG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        HelpText.write(&call, [
             "GET <pattern>", "    Return parameters matching the glob-like <pattern> and their values.",
             "SET <directive> <value>", "    Set the configuration <directive> to <value>.",
             "RESETSTAT", "    Reset statistics reported by the INFO command.",
-            "REWRITE", "    Rewrite the configuration file.", "HELP", "    Print this help.",
-        ]
-        call.reply.array(lines.count)
-        for line in lines { call.reply.simple(line) }
+            "REWRITE", "    Rewrite the configuration file.",
+        ])
     }
 }
 
