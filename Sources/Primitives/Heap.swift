@@ -9,7 +9,8 @@ import Glibc
 package typealias Bytes = UnsafeRawBufferPointer
 
 /// The data plane's memory: slabs for what is small and malloc for the rest, with an exact account
-/// (`Heap.usedBytes`), so that `used_memory` and eviction are true. Everything that lives in the keyspace comes from here and goes back here.
+/// (`Heap.usedBytes`), so that `used_memory` and eviction are true. Everything that lives in the keyspace comes from
+/// here and goes back here.
 @usableFromInline
 package enum Heap {
     @inlinable
