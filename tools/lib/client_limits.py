@@ -39,7 +39,7 @@ def is_served(client):
 
 
 def half_a_request(client, size):
-    client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (size * 2) + b"x" * size)
+    send_until_gone(client, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%d\r\n" % (size * 2) + b"x" * size)
 
 
 def stat(client, name, section="stats"):
@@ -82,7 +82,7 @@ def eviction_of_clients(place, arguments):
         control.call("SETRANGE", "big", 16 * MB, "x")
         greedy = server.client()
         greedy.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        greedy.send_raw(encode(("GET", "big")) * 50)
+        send_until_gone(greedy, encode(("GET", "big")) * 50)
         wait_for(lambda: stat(control, "evicted_clients") == 2, 5, "eviction of a client that takes no replies")
         queueing = server.client()
         queueing.call("MULTI")
