@@ -100,7 +100,7 @@ static int log_text(lua_State *lua) {
     if (!lua_isnumber(lua, 1))
         return raise(lua, "ERR First argument must be a number (log level).", 1);
     double level = lua_tonumber(lua, 1);
-    if (!(level >= 0 && level < 4)) return raise(lua, "ERR Invalid debug level.", 1);
+    if (!(level >= 0 && level < 4)) return raise(lua, "ERR Invalid log level.", 1);
     luaL_Buffer buffer;
     luaL_buffinit(lua, &buffer);
     for (int index = 2; index <= count; index++) {
@@ -154,12 +154,12 @@ static int debug(lua_State *lua) {
 static int acl_check_cmd(lua_State *lua) {
     int count = lua_gettop(lua);
     if (count == 0)
-        return raise(lua, "ERR Please specify at least one argument for this redis.acl_check_cmd() call", 1);
+        return raise(lua, "ERR Please specify at least one argument for this redis lib call", 1);
     const char **texts;
     size_t *lengths;
     luaL_checkstack(lua, 16, "too many arguments");
     if (!collect(lua, &texts, &lengths))
-        return raise(lua, "ERR redis.acl_check_cmd() arguments must be strings or integers", 1);
+        return raise(lua, "ERR Lua redis lib command arguments must be strings or integers", 1);
     sr_interpreter *interpreter = sr_of(lua);
     int answer = interpreter->host.permits(interpreter->host.context, count, texts, lengths);
     if (answer < 0) return raise(lua, "ERR Invalid command passed to redis.acl_check_cmd()", 1);

@@ -211,6 +211,12 @@ extension Engine {
         if let (first, second) = effects.pointee.swapped { announceSwap(first, second) }
     }
 
+    /// All keys went, and perhaps came back, without a command: DEBUG RELOAD and LOADAOF.
+    package func announceReload() {
+        announceFlush(-1)
+        if isTracking { trackFlush() }
+    }
+
     /// A watched key that existed is gone; one that did not exist still doesn't. A watch that nothing broke yet
     /// knows which it was.
     private func announceFlush(_ database: Int) {

@@ -256,8 +256,13 @@ package struct Keyspace: ~Copyable {
         let hash = hash(key)
         stamps.note(hash)
         let new = makeEntry(key, value, expire)
-        if let old = databases[database].keys.find(key, hash) {
-            replace(Entry(old), with: new, hash, in: database)
+        var old = databases[database].keys.find(key, hash).map { Entry($0) }
+        if let present = old, present.hasExpire, isExpired(present), self.expire(present, hash, in: database),
+           expiryPolicy == .delete {
+            old = nil
+        }
+        if let old {
+            replace(old, with: new, hash, in: database)
         } else {
             insert(new, hash, in: database)
         }

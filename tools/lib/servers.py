@@ -118,7 +118,7 @@ class Server:
                 raise StartFailed(f"{self.which} ended with status {self.process.returncode}:\n{self.log()[-2000:]}")
             try:
                 with self.client(timeout=5) as client:
-                    if client.call("PING") == ("+", b"PONG"):
+                    if client.call("PING") in (("+", b"PONG"), ("-", b"NOAUTH Authentication required.")):
                         return self
             except (Disconnected, TimeoutError):
                 pass

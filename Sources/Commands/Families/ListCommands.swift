@@ -219,7 +219,8 @@ package enum ListCommands {
         } else {
             list.removeRange(0, count)
         }
-        call.modified(call[1], .list, "ltrim", changes: max(count - list.count, 1))
+        // Nothing cut off: announced, and not logged.
+        call.modified(call[1], .list, "ltrim", changes: count - list.count)
         storeShrunk(&keyspace, list, entry, call[1], call)
         call.reply.ok()
     }

@@ -31,7 +31,8 @@ package struct ScanOptions {
             } else if allowsType && hasNext && call.isWord(index, "TYPE") {
                 type = call[index + 1]
                 index += 2
-            } else if allowsNoValues && call.isWord(index, "NOVALUES") {
+            } else if call.isWord(index, "NOVALUES") {
+                if !allowsNoValues { throw .text("ERR NOVALUES option can only be used in HSCAN") }
                 noValues = true
                 index += 1
             } else {

@@ -82,12 +82,14 @@ package enum ScriptCommands {
     // MARK: Running
 
     private static func eval(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        engine.showMonitors(script: call)
         let keyCount = try keyCount(call)
         let script = try engine.scripts.add(call[1], isForgettable: true)
         try engine.scripts.run(script, &call, keyCount: keyCount, readOnly: readOnly)
     }
 
     private static func fcall(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        engine.showMonitors(script: call)
         guard let function = engine.scripts.libraries.find(call[1]) else { throw .text("ERR Function not found") }
         guard let count = Decimal.parseInt64(call[2]) else { throw .text("ERR Bad number of keys provided") }
         try check(count, call)
@@ -95,6 +97,9 @@ package enum ScriptCommands {
     }
 
     private static func evalsha(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        engine.showMonitors(script: call)
+        // Known by its length before anything else is looked at.
+        guard call[1].count == 40 else { throw .text("NOSCRIPT No matching script. Please use EVAL.") }
         let keyCount = try keyCount(call)
         try engine.scripts.run(engine.scripts.cache[lowercased(call[1])], &call, keyCount: keyCount, readOnly: readOnly)
     }

@@ -158,8 +158,13 @@ package final class ScriptRunner: ScriptHost {
 
     /// A script that says beforehand what it does is refused before it does anything.
     private func admit(_ flags: ScriptFlags, readOnly: Bool, isOutOfMemory: Bool) throws(CommandError) {
+        // A client's own script is refused as any command of its kind; one that was queued learns which flag it lacks.
+        let isQueued = engine.isInUnit
         if flags.contains(.noWrites) { return }
-        if engine.state.refusesWrites { throw refusal }
+        if isOutOfMemory, !isQueued { throw .text("OOM command not allowed when used memory > 'maxmemory'.") }
+        if let general = engine.state.refusal {
+            throw isQueued && engine.state.replicaRefusal == nil ? refusal : general
+        }
         if readOnly { throw .text("ERR Can not execute a script with write flag using *_ro command.") }
         if isOutOfMemory {
             throw .text("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
@@ -228,7 +233,7 @@ package final class ScriptRunner: ScriptHost {
             return .text("ERR This Redis command is not allowed from script")
         }
         guard let running else { return .text("ERR no script runs") }
-        if running.isReadOnly && flags.contains(.write) {
+        if running.isReadOnly && !flags.isDisjoint(with: [.write, .mayReplicate]) {
             return .text("ERR Write commands are not allowed from read-only scripts.")
         }
         if running.isReplay { return nil }

@@ -163,9 +163,7 @@ enum CommandListing {
     private static func list(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let table = core.engine.table
         var rows = Array(UnsafeBufferPointer(start: table.rows, count: table.count))
-        if call.count == 2 {
-            rows = topLevel(table)
-        } else {
+        if call.count > 2 {
             guard call.count == 5, call.isWord(2, "FILTERBY") else { throw .syntax }
             let value = call[4]
             if call.isWord(3, "MODULE") {

@@ -75,7 +75,7 @@ extension Call {
     }
 
     /// The error of a subcommand whose arguments make no sense.
-    func subcommandSyntax(_ container: String) -> CommandError {
+    package func subcommandSyntax(_ container: String) -> CommandError {
         .naming("ERR unknown subcommand or wrong number of arguments for '%'. Try \(container) HELP.",
                 Bytes(rebasing: self[1].prefix(128)))
     }

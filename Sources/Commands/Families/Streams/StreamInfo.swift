@@ -7,6 +7,8 @@ import RESP
 
 extension StreamCommands {
     static func infoStream(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        guard let entry = keyspace.find(call[2], in: call.database, .read) else { throw .noSuchKey }
+        if entry.type != .stream { throw .wrongType }
         var count: Int64?
         if call.count > 3 {
             guard call.isWord(3, "FULL"), call.count == 4 || call.count == 6 else {
@@ -14,8 +16,6 @@ extension StreamCommands {
             }
             count = 10
         }
-        guard let entry = keyspace.find(call[2], in: call.database, .read) else { throw .noSuchKey }
-        if entry.type != .stream { throw .wrongType }
         if call.count == 6 {
             guard call.isWord(4, "COUNT") else { throw .syntax }
             let value = try call.integer(5)

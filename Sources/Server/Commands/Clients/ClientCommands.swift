@@ -109,7 +109,7 @@ enum ClientCommands {
         } else if call.count > 3, call.isWord(2, "ID") {
             var ids: Set<Int64> = []
             for index in 3..<call.count {
-                guard let id = Decimal.parseInt64(call[index]), id > 0 else { throw .text("ERR Invalid client ID") }
+                guard let id = Decimal.parseInt64(call[index]) else { throw .text("ERR Invalid client ID") }
                 ids.insert(id)
             }
             wanted = ids
@@ -129,7 +129,7 @@ enum ClientCommands {
                 throw .text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
             }
         } else if call.count > 4 {
-            throw .wrongArity
+            throw call.subcommandSyntax("CLIENT")
         }
         let id = try call.integer(2)
         guard let session = core.session(id), session.waiting != nil else {
@@ -146,7 +146,7 @@ enum ClientCommands {
             writesOnly = call.isWord(3, "WRITE")
             if !writesOnly, !call.isWord(3, "ALL") { throw .text("ERR CLIENT PAUSE mode must be WRITE or ALL") }
         } else if call.count > 4 {
-            throw .wrongArity
+            throw call.subcommandSyntax("CLIENT")
         }
         guard let milliseconds = Decimal.parseInt64(call[2]) else {
             throw .text("ERR timeout is not an integer or out of range")

@@ -65,6 +65,7 @@ extension ClientCommands {
             if call.isWord(index, "ID") {
                 filter.id = try positive(value, "client-id")
             } else if call.isWord(index, "MAXAGE") {
+                if Decimal.parseInt64(value) == nil { throw .text("ERR maxage is not an integer or out of range") }
                 filter.minimumAge = try positive(value, "maxage")
             } else if call.isWord(index, "TYPE") {
                 filter.kind = try ClientTypeFilter(named: value)

@@ -108,7 +108,7 @@ enum ClientTracking {
 
     static func caching(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let session = core.engine.current
-        guard let mode = session.tracking, mode.choice != .all else {
+        guard let mode = session.tracking else {
             throw .text("""
                 ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
                 enabled
