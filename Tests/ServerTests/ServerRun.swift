@@ -16,7 +16,8 @@ final class ServerRun {
     }
 
     /// - Parameter pipe: takes standard output and error; nil: the file `out.log`.
-    init(file: String? = nil, arguments: [String], environment: [String: String] = [:], output pipe: Pipe? = nil) throws {
+    init(file: String? = nil, arguments: [String], environment: [String: String] = [:],
+         output pipe: Pipe? = nil) throws {
         directory = try TemporaryDirectory()
         port = Int(try ServerProcess.freePort())
         let log = directory.path("out.log")

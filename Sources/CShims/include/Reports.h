@@ -1,5 +1,5 @@
-// Reports from signal handlers: of a crash, and of an engine that is stuck. Handlers may touch little but raw memory and
-// descriptors, so they are C.
+// Reports from signal handlers: of a crash, and of an engine that is stuck. Handlers may touch little but raw memory
+// and descriptors, so they are C.
 #pragma once
 
 #include <stddef.h>
@@ -10,8 +10,8 @@ void sr_report_to(const char *path, const char *version, long utc_offset);
 
 // A crash.
 
-/// Installs handlers of SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGABRT. They write a report and then let the signal
-/// take its course. A report that crashes or does not end within some seconds is cut off.
+/// Installs handlers of SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGABRT. They write a report and then let the
+/// signal take its course. A report that crashes or does not end within some seconds is cut off.
 void sr_crash_install(void);
 void sr_crash_remove(void);
 /// What knows more than a signal handler can: called once registers and stack are written. It may fail in any way.

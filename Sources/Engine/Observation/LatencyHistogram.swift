@@ -1,7 +1,7 @@
 import Histogram
 
-// How long the calls of one command took, in an HDR histogram of 1 ns to 1 s, two digits of each value kept: 128 buckets
-// to a power of two, 24 KB. A call costs one increment.
+// How long the calls of one command took, in an HDR histogram of 1 ns to 1 s, two digits of each value kept: 128
+// buckets to a power of two, 24 KB. A call costs one increment.
 
 package struct LatencyHistogram: ~Copyable {
     /// Longer calls count as this long.

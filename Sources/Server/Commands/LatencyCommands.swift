@@ -145,9 +145,9 @@ enum LatencyCommands {
         case "command-unblocking":
             "What a waiting client got took long to make: see SLOWLOG, and smaller COUNTs help."
         case "while-blocked-cron": "Clients were served slowly while data was loaded or a script ran for long."
-        case "rdb-unlink-temp-file": "Removing a big file takes long on this file system; the engine does not wait for it."
+        case "rdb-unlink-temp-file": "Removing a big file takes long here; the engine does not wait for it."
         case "expire-del", "eviction-del":
-            "Big values are freed by the engine: lazyfree-lazy-expire and lazyfree-lazy-eviction leave that to a thread."
+            "Big values are freed by the engine: lazyfree-lazy-expire and -eviction leave that to a thread."
         case "fork": "Forking takes long: less memory per instance or no transparent huge pages help."
         case let name where name.hasPrefix("aof"): "The disk is slow: look at what else uses it."
         case let name where name.hasPrefix("expire"): "Many keys expire at the same time: spread their TTLs."

@@ -2,8 +2,8 @@
 import Glibc
 #endif
 
-/// The system's log, beside the server's own. It keeps date, process and level itself: under `log-format legacy` it gets
-/// the text alone, else the whole line.
+/// The system's log, beside the server's own. It keeps date, process and level itself: under `log-format legacy` it
+/// gets the text alone, else the whole line.
 enum Syslog {
     static func open(_ name: String, facility: String) {
         // openlog keeps the pointer for as long as the process lives.

@@ -127,9 +127,9 @@ enum SystemCheck {
     private static func overcommit(_ facts: Facts) -> Result {
         guard let setting = facts.overcommit else { return .skipped }
         if setting != 0 { return .fine }
-        return .warning("Memory overcommit must be enabled! Without it, a background save or replication may fail under "
-            + "low memory condition. To fix this issue add 'vm.overcommit_memory = 1' to /etc/sysctl.conf and then "
-            + "reboot or run the command 'sysctl vm.overcommit_memory=1' for this to take effect.")
+        return .warning("Memory overcommit must be enabled! Without it, a background save or replication may fail "
+            + "under low memory condition. To fix this issue add 'vm.overcommit_memory = 1' to /etc/sysctl.conf and "
+            + "then reboot or run the command 'sysctl vm.overcommit_memory=1' for this to take effect.")
     }
 
     private static func hugePages(_ facts: Facts) -> Result {
@@ -151,7 +151,7 @@ enum SystemCheck {
         guard let own = facts.openFiles else { return .skipped }
         let most = min(own, facts.openFilesOfMachine ?? own), needed = clients + ResourceLimits.reserved
         if most >= needed { return .fine }
-        return .warning("No more than \(most) files can be open, and \(clients) clients need \(needed): 'ulimit -Hn' or "
-            + "LimitNOFILE= of the unit says how many a process may open, /proc/sys/fs/file-max how many all may.")
+        return .warning("No more than \(most) files can be open, and \(clients) clients need \(needed): 'ulimit -Hn' "
+            + "or LimitNOFILE= of the unit says how many a process may open, /proc/sys/fs/file-max how many all may.")
     }
 }

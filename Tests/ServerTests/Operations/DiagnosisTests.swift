@@ -13,7 +13,8 @@ struct DiagnosisTests {
     private func report(_ server: ServerRun) throws -> String {
         let log = server.log
         let start = try #require(log.range(of: "=== REDIS BUG REPORT START: Cut & paste starting from here ===\n"))
-        let end = try #require(log.range(of: "\n=== REDIS BUG REPORT END. Make sure to include from START to END. ===\n"))
+        let last = "\n=== REDIS BUG REPORT END. Make sure to include from START to END. ===\n"
+        let end = try #require(log.range(of: last))
         return String(log[start.upperBound..<end.lowerBound])
     }
 

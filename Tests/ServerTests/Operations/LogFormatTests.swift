@@ -18,16 +18,16 @@ struct LogFormatTests {
         #expect(line("hello", .logfmt, .iso8601)
             == "pid=7 role=primary timestamp=\"2026-11-25T20:40:01.123+00:00\" level=notice message=\"hello\"")
         #expect(line("hello", .json, .milliseconds, role: .replica)
-            == "{\"pid\":7,\"role\":\"replica\",\"timestamp\":1795639201123,\"level\":\"notice\",\"message\":\"hello\"}")
+            == #"{"pid":7,"role":"replica","timestamp":1795639201123,"level":"notice","message":"hello"}"#)
     }
 
     /// Whatever the text is, a JSON line can be read, and gives it back.
     @Test func jsonGivesBackAnyText() throws {
         var random = RandomSource(seed: 20_261_126)
-        let pieces = ["\"", "\\", "\n", "\r", "\t", "\u{0}", "\u{1f}", "\u{7f}", "é", "𝄞", "\u{2028}", "x", "}", "=", " "]
+        let pieces = ["\"", "\\", "\n", "\r", "\t", "\u{0}", "\u{1f}", "\u{7f}", "é", "𝄞", "\u{2028}", "x", "}", "="]
         for _ in 0..<500 {
-            let text = (0..<Int(random.next(below: 12))).map { _ in pieces[Int(random.next(below: UInt64(pieces.count)))] }
-                .joined()
+            let count = Int(random.next(below: 12)), kinds = UInt64(pieces.count)
+            let text = (0..<count).map { _ in pieces[Int(random.next(below: kinds))] }.joined()
             let written = line(text, .json, .iso8601)
             #expect(!written.utf8.contains { $0 < 32 })
             let read = try JSONSerialization.jsonObject(with: Data(written.utf8)) as? [String: Any]
@@ -57,7 +57,8 @@ struct LogFormatTests {
         _ = server.answer("CONFIG SET log-format legacy log-timestamp-format legacy\r\nDEBUG LOG plain\r\n")
         #expect(server.logs("# DEBUG LOG: plain"))
         let pattern = #"^\d+:M \d\d [A-Z][a-z][a-z] \d{4} \d\d:\d\d:\d\d\.\d{3} # DEBUG LOG: plain$"#
-        #expect(server.log.split(separator: "\n").contains { $0.range(of: pattern, options: .regularExpression) != nil })
+        let lines = server.log.split(separator: "\n")
+        #expect(lines.contains { $0.range(of: pattern, options: .regularExpression) != nil })
         #expect(server.answer("CONFIG SET log-format xml\r\n")?.hasPrefix("-ERR") == true)
         #expect(server.answer("CONFIG GET log-format\r\n")?.contains("legacy") == true)
     }

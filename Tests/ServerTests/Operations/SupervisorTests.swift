@@ -40,7 +40,9 @@ struct SupervisorTests {
                                                           data.directory.path, "--key-load-delay", "1000",
                                                           "--loading-process-events-interval-bytes", "1024"],
                                    environment: ["NOTIFY_SOCKET": systemd.path])
-        #expect(systemd.hears { $0.hasPrefix("STATUS=Loading: ") && $0.contains("%") && $0.contains("EXTEND_TIMEOUT_USEC=") })
+        #expect(systemd.hears {
+            $0.hasPrefix("STATUS=Loading: ") && $0.contains("%") && $0.contains("EXTEND_TIMEOUT_USEC=")
+        })
         #expect(systemd.hears { $0.contains("READY=1") })
         #expect(server.answer("DBSIZE\r\n") == ":2000\r\n")
     }
