@@ -156,14 +156,19 @@ static void on_timeout(int number) {
     die();
 }
 
-static void limit_time(void) {
-    struct sigaction action = {.sa_handler = on_timeout};
-    sigfillset(&action.sa_mask);
-    sigaction(SIGALRM, &action, NULL);
+/// Whoever started the server may have blocked the signal.
+static void unblock_alarms(void) {
     sigset_t alarms;
     sigemptyset(&alarms);
     sigaddset(&alarms, SIGALRM);
     pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+}
+
+static void limit_time(void) {
+    struct sigaction action = {.sa_handler = on_timeout};
+    sigfillset(&action.sa_mask);
+    sigaction(SIGALRM, &action, NULL);
+    unblock_alarms();
     alarm(report_seconds);
 }
 
@@ -306,6 +311,7 @@ void sr_watchdog_arm(int milliseconds) {
         struct sigaction action = {.sa_sigaction = on_watchdog, .sa_flags = SA_SIGINFO | SA_RESTART};
         sigemptyset(&action.sa_mask);
         sigaction(SIGALRM, &action, NULL);
+        unblock_alarms();
     }
     struct itimerval timer = {.it_value = {milliseconds / 1000, milliseconds % 1000 * 1000}};
     setitimer(ITIMER_REAL, &timer, NULL);

@@ -254,7 +254,8 @@ package final class Persistence {
                       purpose: purpose, options: snapshotOptions(purpose),
                       keyDelay: configuration.rdbKeySaveDelay,
                       paths: SnapshotPaths(prefix: prefix, suffix: suffix, final: final),
-                      disk: core.environment.imageDisk)
+                      disk: core.environment.imageDisk,
+                      oomScore: OOMScore.value(configuration, .child, base: core.lifecycle.oomScoreBase))
     }
 
     /// Takes part in CONFIG SET.

@@ -31,14 +31,14 @@ enum SystemCheck {
         var openFiles: Int?
         var openFilesOfMachine: Int?
 
-        static func read() -> Facts {
+        static func read(measuresClock: Bool) -> Facts {
             let clock = "/sys/devices/system/clocksource/clocksource0/"
             var limit = rlimit()
             let hasLimit = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
             return Facts(overcommit: number("/proc/sys/vm/overcommit_memory"),
                          hugePages: text("/sys/kernel/mm/transparent_hugepage/enabled"),
                          clockSource: text(clock + "current_clocksource"),
-                         clockSources: text(clock + "available_clocksource"), clockKernelShare: measureClock(),
+                         clockSources: text(clock + "available_clocksource"), clockKernelShare: measuresClock ? measureClock() : nil,
                          connectionBacklog: number("/proc/sys/net/core/somaxconn"),
                          openFiles: hasLimit ? Int(clamping: limit.rlim_max) : nil,
                          openFilesOfMachine: number("/proc/sys/fs/file-max"))
@@ -78,7 +78,7 @@ enum SystemCheck {
     /// Prints the findings for the settings of a server that is not told otherwise; the exit status.
     static func report() -> Int32 {
         let usual = Configuration()
-        let findings = run(.read(), backlog: usual.tcpBacklog, clients: usual.maxclients)
+        let findings = run(.read(measuresClock: true), backlog: usual.tcpBacklog, clients: usual.maxclients)
         for finding in findings { FileHandleText.write(line(finding), to: STDOUT_FILENO) }
         return status(findings)
     }
@@ -97,7 +97,7 @@ enum SystemCheck {
 
     /// The same at the start, but what takes time to find out, and what the server sees to itself.
     static func warn(_ log: ServerLog, backlog: Int, turnsHugePagesOff: Bool) {
-        let facts = Facts.read()
+        let facts = Facts.read(measuresClock: false)
         var results = [overcommit(facts), xenClock(facts), connectionBacklog(facts, backlog)]
         if !turnsHugePagesOff { results.append(hugePages(facts)) }
         for case .warning(let text) in results {

@@ -83,12 +83,12 @@ struct DiagnosisTests {
     @Test func theWatchdogShowsWhereTheEngineIsStuck() throws {
         let server = try started()
         // Shorter than two turns of the cron can't be.
-        #expect(server.answer("CONFIG SET watchdog-period 10\r\nDEBUG SLEEP 1\r\n")?.hasSuffix("+OK\r\n") == true)
+        #expect(server.answer("CONFIG SET watchdog-period 10\r\n") == "+OK\r\n")
+        _ = server.answer("DEBUG SLEEP 1\r\n")
         #expect(server.logs("--- WATCHDOG TIMER EXPIRED ---"))
         #expect(server.logs("DebugCommandsO5sleep"))
         #expect(server.log.contains("------ STACK TRACE ------"))
-        #expect(server.answer("PING\r\n") == "+PONG\r\n")
-        #expect(server.answer("CONFIG SET watchdog-period 0\r\n") == "+OK\r\n")
+        #expect(ServerRun.waits { server.answer("CONFIG SET watchdog-period 0\r\n") == "+OK\r\n" })
         let before = server.log
         _ = server.answer("DEBUG SLEEP 1\r\n")
         #expect(ServerRun.waits { server.answer("PING\r\n") == "+PONG\r\n" })

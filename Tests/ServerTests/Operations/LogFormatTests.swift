@@ -112,13 +112,18 @@ final class DatagramSocket {
     /// Waits for a record.
     func hears(_ condition: (String) -> Bool) -> Bool {
         ServerRun.waits {
-            var bytes = [UInt8](repeating: 0, count: 4096)
-            while true {
-                let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
-                if count <= 0 { break }
-                records.append(String(decoding: bytes.prefix(count).prefix { $0 != 0 }, as: UTF8.self))
-            }
+            listen()
             return records.contains(where: condition)
+        }
+    }
+
+    /// Takes what is there.
+    func listen() {
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
+            if count <= 0 { return }
+            records.append(String(decoding: bytes.prefix(count).prefix { $0 != 0 }, as: UTF8.self))
         }
     }
 }
