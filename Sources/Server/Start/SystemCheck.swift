@@ -38,7 +38,8 @@ enum SystemCheck {
             return Facts(overcommit: number("/proc/sys/vm/overcommit_memory"),
                          hugePages: text("/sys/kernel/mm/transparent_hugepage/enabled"),
                          clockSource: text(clock + "current_clocksource"),
-                         clockSources: text(clock + "available_clocksource"), clockKernelShare: measuresClock ? measureClock() : nil,
+                         clockSources: text(clock + "available_clocksource"),
+                         clockKernelShare: measuresClock ? measureClock() : nil,
                          connectionBacklog: number("/proc/sys/net/core/somaxconn"),
                          openFiles: hasLimit ? Int(clamping: limit.rlim_max) : nil,
                          openFilesOfMachine: number("/proc/sys/fs/file-max"))
