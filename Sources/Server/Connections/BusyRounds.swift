@@ -15,7 +15,7 @@ import Scripting
 extension ServerCore {
     func connectScripts() {
         let scripts = engine.scripts
-        scripts.serveOthers = { [unowned(unsafe) self] in serveWhileBusy() }
+        scripts.serveOthers = { [unowned(unsafe) self] in measureBlocked { serveWhileBusy() } }
         scripts.freeLater = { [unowned(unsafe) self] interpreter in background.release(interpreter) }
         scripts.onLog = { [unowned(unsafe) self] level, text in
             let levels: [LogLevel] = [.debug, .verbose, .notice, .warning]
@@ -38,6 +38,7 @@ extension ServerCore {
         // The batch of requests is in use, too: as during a pause, requests are taken one by one.
         traffic.pointee.isPaused = true
         updateClock()
+        deliverReadAhead()
         loop.runAside { $0.isClient || $0 is Listener }
         persistence.flush()
         let gated = gatedConnections
