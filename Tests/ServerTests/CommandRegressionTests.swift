@@ -107,4 +107,23 @@ struct CommandRegressionTests {
         let reply = bare.run("EVAL", "return redis.pcall('SUBSCRIBE', 'c')", "0")
         #expect(reply == "-ERR SUBSCRIBE isn't allowed for a DENY BLOCKING client\r\n")
     }
+
+    @Test func zeroTimesInfinityWonAnIntersection() {
+        bare.run("ZADD", "a", "2000", "m")
+        bare.run("ZADD", "b", "0", "m", "1", "x")
+        bare.run("ZINTERSTORE", "d", "2", "a", "b", "WEIGHTS", "-inf", "-inf", "AGGREGATE", "MAX")
+        #expect(bare.run("ZSCORE", "d", "m") == "$4\r\n-inf\r\n")
+    }
+
+    @Test func anErrorThatEndsInALineEndGotASpace() {
+        #expect(bare.run("FUNCTION", "LOAD", "#!x name=y\n", "z") == "-ERR Unknown option given: #!x name=y\r\n")
+    }
+
+    /// It read the word after the last one, and whatever lay there.
+    @Test func anOddConfigSetReadBeyondItsWords() throws {
+        let server = try ServerRun("--save", "")
+        #expect(server.becomesReady())
+        let replies = server.answer("MULTI\r\nCONFIG SET a b c\r\nEXEC\r\nPING\r\n")
+        #expect(replies == "+OK\r\n+QUEUED\r\n*1\r\n-ERR syntax error\r\n+PONG\r\n")
+    }
 }

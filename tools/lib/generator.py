@@ -433,7 +433,8 @@ class Generator:
             for part in [word] if "/" in word else word.split("~"):
                 arguments += self.draw(part)
         if row[1] in ("SPOP", "SORT", "HELLO", "RESET", "CLIENT|PAUSE", "CLIENT|KILL", "SHUTDOWN", "WAIT", "BLMOVEM",
-                      "COMMAND|GETKEYS", "COMMAND|GETKEYSANDFLAGS", "ACL|DRYRUN"):
+                      "COMMAND|GETKEYS", "COMMAND|GETKEYSANDFLAGS", "ACL|DRYRUN",
+                      "LATENCY|HISTOGRAM", "COMMAND|DOCS", "COMMAND|INFO", "COMMAND|LIST"):
             return arguments
         chance = self.random.random()
         if chance < 0.01 and len(arguments) > 1:

@@ -183,23 +183,23 @@ class Pair:
         return same("ZRANGE", "", *(side.run([("ZRANGE", key, 0, -1, "WITHSCORES")])[0] for side in self.sides()),
                     self.differences)
 
-    def compare_state(self, blame=None):
+    def compare_state(self, blame=None, dumps=True):
         """Keys, types, encodings, expiry, digests and dump payloads of database 0; the digest of all databases."""
         try:
-            self._compare_state()
+            self._compare_state(self.check_dump and dumps)
         except Difference as difference:
             raise Difference(blame or difference.name, difference.text) from None
 
-    def _compare_state(self):
+    def _compare_state(self, dumps):
         listed = [side.run([("SELECT", 0), ("KEYS", "*")])[1] for side in self.sides()]
         self.check_state("STATE KEYS", *listed)
         keys = sorted(item[1] for item in listed[1][1])
         questions = []
         for key in keys:
             questions += [("TYPE", key), ("OBJECT", "ENCODING", key), ("PEXPIRETIME", key),
-                          ("DEBUG", "DIGEST-VALUE", key)] + ([("DUMP", key)] if self.check_dump else [])
+                          ("DEBUG", "DIGEST-VALUE", key)] + ([("DUMP", key)] if dumps else [])
         ours, theirs = self.both(questions)
-        width = 5 if self.check_dump else 4
+        width = 5 if dumps else 4
         for number, key in enumerate(keys):
             left, right = (replies[number * width:(number + 1) * width] for replies in (ours, theirs))
             shown = quote(key[:40])
@@ -211,7 +211,7 @@ class Pair:
             self.check_state(f"STATE EXPIRE {shown}", left[2], right[2])
             if kind != "zset" or left[3] == right[3] or not self.same_scores(key):
                 self.check_state(f"STATE DIGEST {kind} {shown}", left[3], right[3])
-            if self.check_dump and encodings[0] == encodings[1] and encodings[0] not in ("hashtable", "stream"):
+            if dumps and encodings[0] == encodings[1] and encodings[0] not in ("hashtable", "stream"):
                 bodies = [("$", side[4][1][:-10]) if side[4][0] == "$" and side[4][1] else side[4]
                           for side in (left, right)]
                 self.check_state(f"STATE DUMP {kind}/{encodings[0]} {shown}", *bodies)

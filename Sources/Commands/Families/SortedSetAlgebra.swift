@@ -142,7 +142,9 @@ extension SortedSetCommands {
             var total = weighted(score, order[0], plan)
             for place in order.dropFirst() {
                 guard let other = plan.operands[place].score(of: member) else { return true }
-                total = aggregate(total, weighted(other, place, plan), plan.aggregate)
+                // No number (0 × inf) counts as 0 in the first operand; in others it is smaller and greater than none.
+                let counted = plan.aggregate == .count ? plan.weights[place] : other * plan.weights[place]
+                total = aggregate(total, counted, plan.aggregate)
             }
             return visit(member, total)
         }
