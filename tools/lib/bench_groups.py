@@ -2,8 +2,9 @@
 
 The requests of a case (lib/bench_cases.py) are made once and sent to both servers in turns by tools/load/load.c, which
 reads the server's CPU time itself. With two processors the load generator limits the rate of cheap commands, and other
-work on the machine changes it. The CPU time of a request is the steadier figure, and as other work can only add to it, the
-least of the rounds counts. A case below the floor by the medians of the rates and by CPU is listed and counted as failed.
+work on the machine changes it. The CPU time of a request is the steadier figure, and as other work can only add to
+it, the least of the rounds counts. A case below the floor by the medians of the rates and by CPU is measured once
+more, with three times the rounds, and then listed and counted as failed.
 """
 import hashlib
 import math
@@ -104,21 +105,27 @@ class Groups:
 
     def run(self, side, case, batch, warm, count):
         server = self.servers[side]
-        done = subprocess.run([generator(), str(server.port), str(server.process.pid), self.path, "50", str(batch),
-                               str(warm), str(count), str(case.subscribers)], capture_output=True, text=True, timeout=600)
+        numbers = (50, batch, warm, count, case.subscribers)
+        done = subprocess.run([generator(), str(server.port), str(server.process.pid), self.path,
+                               *[str(number) for number in numbers]], capture_output=True, text=True, timeout=600)
         if done.returncode:
             raise RuntimeError(f"{side}: {done.stderr.strip()}")
         seconds, cpu, answered, errors = done.stdout.split()
         return {"rate": int(answered) / float(seconds), "cpu": int(cpu) / int(answered) / 1000, "errors": int(errors)}
 
     def measure(self, case):
+        row = self.measured(case, self.bench.options.rounds)
+        again = max(row["cpu"], row["rate"]) < self.bench.options.floor
+        return self.measured(case, self.bench.options.rounds * 3) if again else row
+
+    def measured(self, case, rounds):
         batch = self.prepare(case)
         first = {side: self.run(side, case, batch, 0, batch * 10) for side in SIDES}
         slowest = max(first[side]["cpu"] for side in SIDES)
         seconds = self.bench.options.seconds
         count = int(min(max(seconds * 1e6 / slowest, batch * 10), seconds * 2e6))
         found = {side: [] for side in SIDES}
-        for _ in range(self.bench.options.rounds):
+        for _ in range(rounds):
             for side in SIDES:
                 found[side].append(self.run(side, case, batch, min(count // 5, batch * 50), count))
         rate = {side: statistics.median(one["rate"] for one in found[side]) for side in SIDES}
@@ -133,7 +140,8 @@ def show(row, floor):
     failed = sum(row["errors"].values())
     mark = " <" if max(row["cpu"], row["rate"]) < floor else (" (cpu)" if row["cpu"] < floor else "")
     name = f"{row['command']} ({row['variant']})" if row["variant"] else row["command"]
-    print(f"{row['group']:13} {name:52} {row['rate']:6.2f} {row['cpu']:6.2f} {row['ours']:10.2f} {row['theirs']:10.2f}{mark}"
+    print(f"{row['group']:13} {name:52} {row['rate']:6.2f} {row['cpu']:6.2f} {row['ours']:10.2f} "
+          f"{row['theirs']:10.2f}{mark}"
           + (f" errors: {row['errors']['ours']}, {row['errors']['theirs']}" if failed else ""), flush=True)
 
 

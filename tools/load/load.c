@@ -2,10 +2,10 @@
 
    usage: load PORT PID FILE CLIENTS BATCH WARMUP REQUESTS SUBSCRIBERS
 
-   FILE holds requests as RESP arrays, one after the other. Each client takes the next BATCH of them (from the start again
-   after the last), sends them in one write, reads BATCH replies, takes the next. After WARMUP requests the clock and the
-   CPU time of the process PID (all of its threads) are read, and again REQUESTS requests later. SUBSCRIBERS more
-   connections have subscribed to the channel `news`; what they are sent is read and dropped.
+   FILE holds requests as RESP arrays, one after the other. Each client takes the next BATCH of them (from the start
+   again after the last), sends them in one write, reads BATCH replies, takes the next. After WARMUP requests the clock
+   and the CPU time of the process PID (all of its threads) are read, and again REQUESTS requests later. SUBSCRIBERS
+   more connections have subscribed to the channel `news`; what they are sent is read and dropped.
 
    Prints: seconds, nanoseconds of CPU, requests answered, error replies. */
 #define _GNU_SOURCE
