@@ -233,7 +233,9 @@ package enum SetCommands {
         guard let set = try set(&keyspace, call, 1, .read), count != 0 else { call.reply.array(0); return }
         if count < 0 {
             call.reply.array(Int(-count))
-            for _ in 0..<(-count) { set.withRandomMember(&keyspace.context.pointee.random) { member, _ in reply.bulk(member) } }
+            for _ in 0..<(-count) {
+                set.withRandomMember(&keyspace.context.pointee.random) { member, _ in reply.bulk(member) }
+            }
             return
         }
         if Int(count) >= set.count {

@@ -207,7 +207,9 @@ package enum SortedSetCommands {
         let writer = call.reply
         if call.count == 2 {
             guard let set = try sortedSet(&keyspace, call) else { call.reply.null(); return }
-            set.withRandomMember(&keyspace.context.pointee.random) { member, _, _ in HashCommands.reply(member, writer) }
+            set.withRandomMember(&keyspace.context.pointee.random) { member, _, _ in
+                HashCommands.reply(member, writer)
+            }
             return
         }
         let count = try call.integer(2)

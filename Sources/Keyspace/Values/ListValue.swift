@@ -106,7 +106,8 @@ package struct ListValue {
         }
     }
 
-    private static func find(_ wanted: ListpackNeedle, in pack: Listpack, from start: Int, _ passed: inout Int) -> Int? {
+    private static func find(_ wanted: ListpackNeedle, in pack: Listpack, from start: Int, _ passed: inout Int)
+        -> Int? {
         var position: Int? = start
         while let at = position {
             if pack.matches(at, wanted) { return at }
