@@ -111,7 +111,8 @@ class Groups:
         if done.returncode:
             raise RuntimeError(f"{side}: {done.stderr.strip()}")
         seconds, cpu, answered, errors = done.stdout.split()
-        return {"rate": int(answered) / float(seconds), "cpu": max(int(cpu), 1) / int(answered) / 1000, "errors": int(errors)}
+        return {"rate": int(answered) / float(seconds), "cpu": max(int(cpu), 1) / int(answered) / 1000,
+                "errors": int(errors)}
 
     def measure(self, case):
         row = self.measured(case, self.bench.options.rounds)
