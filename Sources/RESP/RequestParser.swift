@@ -23,10 +23,7 @@ package struct Arguments {
         self.count = count
     }
     @inline(__always)
-    package subscript(index: Int) -> Bytes {
-        assert(index >= 0 && index < count, "an argument that was not given")
-        return base[index]
-    }
+    package subscript(index: Int) -> Bytes { base[index] }
 }
 
 /// Why the input can't be a request; the connection ends after the reply.
