@@ -120,7 +120,8 @@ def episode(group, label, excluded, count):
             out.append(("call", script_of(chance, command), command))
         else:
             out.append(("call", command, None))
-        in_transaction = group in ("transactions", "mixed") and (name == "MULTI" or in_transaction and name not in ("EXEC",
+        if group in ("transactions", "mixed"):
+            in_transaction = name == "MULTI" or in_transaction and name not in ("EXEC", "DISCARD")
             "DISCARD"))
         if queued:
             queued -= 1
