@@ -122,7 +122,6 @@ def episode(group, label, excluded, count):
             out.append(("call", command, None))
         if group in ("transactions", "mixed"):
             in_transaction = name == "MULTI" or in_transaction and name not in ("EXEC", "DISCARD")
-            "DISCARD"))
         if queued:
             queued -= 1
             if not queued:
