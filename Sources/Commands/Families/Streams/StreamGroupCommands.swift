@@ -67,21 +67,14 @@ extension StreamCommands {
     }
 
     static func groupHelp(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        call.reply.help("XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", [
-            "CREATE <key> <groupname> <id|$> [option]",
-            "    Create a new consumer group. Options are:",
-            "    * MKSTREAM",
-            "      Create the empty stream if it does not exist.",
-            "    * ENTRIESREAD entries_read",
-            "      Set the group's entries_read counter (internal use).",
-            "CREATECONSUMER <key> <groupname> <consumer>",
-            "    Create a new consumer in the specified group.",
-            "DELCONSUMER <key> <groupname> <consumer>",
-            "    Remove the specified consumer.",
-            "DESTROY <key> <groupname>",
-            "    Remove the specified group.",
+        HelpText.write(&call, [
+            "CREATE <key> <groupname> <id|$> [MKSTREAM] [ENTRIESREAD entries_read]",
+            "    Make a group that is given the entries behind an ID. MKSTREAM makes the stream, too.",
+            "CREATECONSUMER <key> <groupname> <consumer>", "    Make a consumer.",
+            "DELCONSUMER <key> <groupname> <consumer>", "    Remove a consumer, with its pending entries.",
+            "DESTROY <key> <groupname>", "    Remove a group.",
             "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-            "    Set the current group ID and entries_read counter.",
+            "    Let a group go on behind another ID.",
         ])
     }
 

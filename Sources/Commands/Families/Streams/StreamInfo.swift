@@ -197,13 +197,10 @@ extension StreamCommands {
     }
 
     static func infoHelp(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        call.reply.help("XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", [
-            "CONSUMERS <key> <groupname>",
-            "    Show consumers of <groupname>.",
-            "GROUPS <key>",
-            "    Show the stream consumer groups.",
-            "STREAM <key> [FULL [COUNT <count>]",
-            "    Show information about the stream.",
+        HelpText.write(&call, [
+            "CONSUMERS <key> <groupname>", "    Describe the consumers of a group.",
+            "GROUPS <key>", "    Describe the groups of a stream.",
+            "STREAM <key> [FULL [COUNT <count>]]", "    Describe a stream; in FULL with its entries and groups.",
         ])
     }
 }
