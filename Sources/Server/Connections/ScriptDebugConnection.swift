@@ -123,6 +123,9 @@ final class ScriptDebugConnection: ScriptDebugSession {
 }
 
 extension ServerCore {
+    /// Each is a process, and keeps its own copy of what changes in the server.
+    private static let mostDebugChildren = 16
+
     /// A session's EVAL is to be debugged; nil: a child does that, and the connection is the child's.
     func beginDebugging(_ session: Session) throws(CommandError) -> ScriptDebugConnection? {
         guard let connection = connections[session.id] else { throw .text("ERR no connection to debug a script with") }
@@ -130,6 +133,7 @@ extension ServerCore {
             log.write(.warning, "Redis synchronous debugging eval session started")
             return ScriptDebugConnection(connection)
         }
+        if debugChildren.count >= Self.mostDebugChildren { throw .text("ERR Too many scripts are being debugged") }
         let parent = getpid(), child = sr_fork()
         if child < 0 {
             throw .message("ERR Fork() failed: can't run EVAL in debugging mode: \(String(cString: strerror(errno)))")
