@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 
+from certificates import tls_server
 from servers import Server, scratch, wait_for
 
 SCRIPT = "\n".join(["local a = 1", "local t = {1, 2, x='y', n={3}}", "redis.call('set', KEYS[1], ARGV[1])",
@@ -43,6 +44,8 @@ class Raw:
 
     def __init__(self, server):
         self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+        if server.tls:
+            self.socket = server.tls.wrap_socket(self.socket)
         self.file = self.socket.makefile("rb")
 
     def send(self, *words):
@@ -145,4 +148,13 @@ def debugger_leaves_others_alone(server):
         assert client.call("EVAL", "return redis.breakpoint()", "0")[1] is None
 
 
-CHECKS = [debugger_says_what_redis_says, debugger_of_redis_cli, debugger_leaves_others_alone]
+def debugger_over_tls(server):
+    settings, tls = tls_server(scratch("certificates-"))
+    with Server(server.which, settings, tls=tls, configuration=server.configuration) as secret:
+        for mode in ("YES", "SYNC"):
+            for script, commands in SESSIONS[:2]:
+                plain, encrypted = session(server, mode, script, commands), session(secret, mode, script, commands)
+                assert alike(plain) == alike(encrypted), (mode, plain, encrypted)
+
+
+CHECKS = [debugger_over_tls, debugger_says_what_redis_says, debugger_of_redis_cli, debugger_leaves_others_alone]
