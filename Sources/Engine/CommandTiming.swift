@@ -47,6 +47,9 @@ extension Engine {
         histograms[id]?.pointee.record(elapsed)
     }
 
+    /// How long the calls of a command took; nil: there were none, or nobody counted.
+    package func latencies(_ id: Int) -> LatencyDistribution? { histograms[id]?.pointee.read() }
+
     /// The shortest time that interests somebody.
     package func timingChanged() {
         let monitored = latencyMonitor.threshold > 0 ? UInt64(latencyMonitor.threshold) * 1_000_000 : UInt64.max
