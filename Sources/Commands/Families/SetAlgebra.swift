@@ -26,6 +26,9 @@ extension SetCommands {
         }
         let ordered = present.sorted { $0.count < $1.count }
         let others = ordered.dropFirst()
+        // Of two intsets of like size; the smaller one is looked up in a much bigger one.
+        if ordered.count == 2, ordered[1].count < ordered[0].count * 8,
+           ordered[0].forEachCommon(ordered[1], visit) { return }
         ordered[0].forEach { member in
             for other in others where !other.contains(member) { return true }
             return visit(member)

@@ -133,6 +133,23 @@ package struct SetValue {
         }
     }
 
+    /// Visits the members of both of two intsets, as `forEach` does, and answers true; false: one is no intset.
+    package func forEachCommon(_ other: SetValue, _ visit: (Bytes) -> Bool) -> Bool {
+        guard encoding == .intset, other.encoding == .intset else { return false }
+        let a = intset, b = other.intset, aCount = a.count, bCount = b.count
+        withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { buffer in
+            let scratch = buffer.baseAddress.unsafelyUnwrapped
+            var i = 0, j = 0
+            while i < aCount, j < bCount {
+                let left = a.get(i), right = b.get(j)
+                if left == right, !visit(Bytes(start: scratch, count: Decimal.write(left, to: scratch))) { return }
+                i += left <= right ? 1 : 0
+                j += right <= left ? 1 : 0
+            }
+        }
+        return true
+    }
+
     /// One step of SSCAN; small encodings are visited whole.
     package func scan(_ cursor: UInt64, _ visit: (Bytes) -> Void) -> UInt64 {
         if encoding == .hashtable { return table.scan(cursor) { visit(SetMember.key($0)) } }
