@@ -220,8 +220,9 @@ extension Persistence {
         let entry = next.rewriteDone(format, keepingIncrementsFrom: pendingIncrement?.sequence ?? Int64.max)
         let renamed = next
         let begun = generation, seals = configuration.aofSeal, covers = pendingCovers
+        let renaming = LatencyStopwatch("aof-rename", core)
         disk.run { () throws(StorageError) -> AdoptedBase in
-            try directory.adopt(done.temporary, as: entry)
+            try renaming.measure { () throws(StorageError) in try directory.adopt(done.temporary, as: entry) }
             var tied = renamed
             if seals { tied.tieBase(try directory.measure(entry, isOurs: true), covers: covers) }
             try directory.persist(tied)

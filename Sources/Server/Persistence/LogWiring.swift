@@ -34,6 +34,7 @@ extension Persistence {
             core.logIsBehind = isBehind
             if isBehind { backlogHolds += 1 }
         }
+        if log.measuresWrites { notePendingSync(log) }
     }
 
     func logProgressed() {
@@ -86,8 +87,10 @@ extension Persistence {
 
     func makeLog(_ file: File, startingAt start: LogOffset,
                  _ framing: any BatchFraming) throws(StorageError) -> AppendLog {
-        try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: framing,
-                      isStepped: core.environment.isStepped, onProgress: { [loop = core.loop] in loop.nudge() })
+        try LatencyStopwatch("aof-fstat", core).measure { () throws(StorageError) in
+            try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: framing,
+                          isStepped: core.environment.isStepped, onProgress: { [loop = core.loop] in loop.nudge() })
+        }
     }
 
     // MARK: Health

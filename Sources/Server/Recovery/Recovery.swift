@@ -379,7 +379,8 @@ enum Recovery {
         }
         core.persistence.loading = loading
         core.engine.state.loadedPercent = Int(core.persistence.loadingPercent)
-        if core.persistence.answersWhileLoading { core.loop.runOnce() }
+        core.tellSupervisorOfLoading()
+        if core.persistence.answersWhileLoading { core.measureBlocked { core.loop.runOnce() } }
     }
 
     static func seconds(since began: MonotonicNanoseconds) -> String {
