@@ -65,6 +65,10 @@ extension SetCommands {
             lengths.append($0.count)
             return true
         }
+        // What can't stay a listpack does not begin as one, where each member is looked for.
+        if result.encoding == .listpack, lengths.count > keyspace.thresholds.setMaxListpackEntries {
+            result.convertToTable(keyspace.context, expected: lengths.count)
+        }
         add(members.bytes, lengths, to: &result, keyspace)
         result.convertToIntsetIfPossible(keyspace)
         store(&keyspace, &call, result, "sinterstore")
@@ -74,7 +78,7 @@ extension SetCommands {
                             _ keyspace: borrowing Keyspace) {
         var offset = 0
         for length in lengths {
-            _ = result.add(Bytes(rebasing: members[offset..<(offset + length)]), keyspace)
+            result.addNew(Bytes(rebasing: members[offset..<(offset + length)]), keyspace)
             offset += length
         }
     }

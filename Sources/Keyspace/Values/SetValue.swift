@@ -188,6 +188,15 @@ package struct SetValue {
         }
     }
 
+    /// Adds what is known to be no member yet.
+    package mutating func addNew(_ member: Bytes, _ keyspace: borrowing Keyspace) {
+        if encoding == .listpack {
+            appendToListpack(member, keyspace)
+        } else {
+            _ = add(member, keyspace)
+        }
+    }
+
     private func addToTable(_ member: Bytes) -> Bool {
         let table = table
         let hash = table.hash(member)
@@ -197,17 +206,22 @@ package struct SetValue {
     }
 
     private mutating func addToListpack(_ member: Bytes, _ keyspace: borrowing Keyspace) -> Bool {
+        if listpack.find(from: listpack.first, member) != nil { return false }
+        appendToListpack(member, keyspace)
+        return true
+    }
+
+    private mutating func appendToListpack(_ member: Bytes, _ keyspace: borrowing Keyspace) {
         var pack = listpack
-        if pack.find(from: pack.first, member) != nil { return false }
         let limits = keyspace.thresholds
         if pack.count < limits.setMaxListpackEntries, member.count <= limits.setMaxListpackValue,
            pack.hasRoom(member.count + 16) {
             pack.append(member)
             pointer = pack.pointer
-            return true
+            return
         }
         convertToTable(keyspace.context, expected: pack.count + 1)
-        return addToTable(member)
+        _ = addToTable(member)
     }
 
     private mutating func addToIntset(_ member: Bytes, _ keyspace: borrowing Keyspace) -> Bool {
