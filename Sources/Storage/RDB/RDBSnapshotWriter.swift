@@ -39,6 +39,8 @@ package struct RDBSnapshotOptions {
     package var access = Access.none
     /// The BASE file of an AOF.
     package var isAOFBase = false
+    /// A BASE written as commands: it is sealed in blocks.
+    package var sealsBlocks = false
     /// Unix seconds, for `ctime`.
     package var createdAt: Int64 = 0
     package var usedMemory = 0
@@ -160,7 +162,16 @@ package struct RDBSnapshotWriter: ~Copyable {
         }
     }
 
+    private mutating func putProducers(_ entry: Entry) {
+        if StreamValue(entry).producers == nil { return }
+        var field = RDBOutput(compresses: false)
+        if StreamCodec.encodeProducers(entry, options.version, &field) {
+            putAux(StreamCodec.producersField, field.bytes)
+        }
+    }
+
     private mutating func put(_ entry: Entry) {
+        if entry.type == .stream { putProducers(entry) }
         if let expire = entry.expire {
             output.put(.expireMilliseconds)
             output.put(expire.rawValue)
