@@ -220,7 +220,8 @@ package struct AOFCheck {
             if size != 0 { last = index }
             bytesTotal += size ?? 0
             if let size, let objection = SealChain.objection(to: entry, size: size) {
-                throw fail("\(entry.name): \(objection)")
+                throw fail("\(entry.name): \(objection); it differs from offset "
+                           + "\(min(entry.whole?.bytes ?? 0, size)) on at the latest")
             }
         }
         for (index, entry) in entries.enumerated() {
