@@ -10,7 +10,9 @@ extension AOFCheck {
         report.files.append(.init(path: path, name: name, role: role))
         let stop = try attempt { check throws(StorageError) in try check.read(path, place, entry) }
         let file = report.files[place]
-        if let objection = file.objection { throw fail("\(name): \(objection)") }
+        if let objection = file.objection {
+            throw fail("\(name): \(objection), somewhere from offset 0 to \(file.size)")
+        }
         if file.isEmpty {
             tell("\(role.label) \(name) is empty")
             return

@@ -20,8 +20,16 @@ VALUES = [b"yes", b"no", b"0", b"1", b"-1", b"100", b"1gb", b"1mb", b"10kb", b"1
           b"9223372036854775807", b"9223372036854775808", b"99999999999999999999", b"18446744073709551615b", b"1e3", b"0x10", b"077"]
 
 
+EXTREMES = (b"9223372036854775807", b"-9223372036854775808", b"9223372036854775806", b"2147483647", b"4294967295", b"2147483648",
+            b"18446744073709551615", b"9007199254740993", b"1000000000000", b"-1", b"0", b"1")
+# What looks at settings.
+WALK = (("SET", "k", "v"), ("GET", "k"), ("HSET", "h", "f", "v"), ("ZADD", "z", "1", "m"), ("XADD", "x", "*", "f", "v"), ("LPUSH", "l", "v"),
+        ("SADD", "s", "1", "a"), ("PFADD", "p", "a"), ("EVAL", "return 1", "0"), ("INFO", "everything"), ("CLIENT", "LIST"),
+        ("MEMORY", "STATS"), ("SLOWLOG", "GET"), ("LATENCY", "DOCTOR"), ("DURABILITY", "STATUS"), ("EXPIRE", "k", "100"), ("SCAN", "0"))
+
+
 def fuzz(options, rounds, plant=None):
-    """Values for all directives that can be set. What CONFIG GET says afterwards can be set. Gives (passed, problems)."""
+    """Values for all directives that can be set; a round sweeps one through the largest and smallest. What CONFIG GET says afterwards can be set. Gives (passed, problems)."""
     with Server(options.server, configuration=options.config).start() as server:
         with server.client() as client:
             listed = client.call("CONFIG", "GET", "*")[1]
@@ -35,7 +43,10 @@ def fuzz(options, rounds, plant=None):
         return damage(as_bytes(held[name]), chance)[1] if kind < 0.65 else nasty(chance)
 
     def batch(chance, number):
-        commands = []
+        swept, commands = names[number % len(names)], []
+        for extreme in EXTREMES:
+            commands += [("CONFIG", "SET", swept, extreme), ("CONFIG", "GET", swept), *WALK]
+        commands += [("CONFIG", "SET", swept, held[swept]), ("CONFIG", "GET", swept)]
         for _ in range(12):
             name = chance.choice(names)
             pairs = [name, value(chance, name)]
