@@ -10,16 +10,21 @@ from fuzzing.target import Barrage, as_bytes, nasty
 from resp import Disconnected, ProtocolError
 from servers import Server
 
-RULES = [b"on", b"off", b"+@all", b"-@all", b"+@read", b"-@write", b"+get", b"-get", b"+set", b"+config|get", b"-config|set", b"+config",
-         b"~*", b"~k*", b"%R~r*", b"%W~w*", b"%RW~a", b"~a", b"&*", b"&ch*", b"resetkeys", b"resetchannels", b"allkeys", b"allchannels",
-         b"allcommands", b"nocommands", b"nopass", b"resetpass", b">pw", b"<pw", b"#" + b"a" * 64, b"!" + b"a" * 64, b"reset",
-         b"(+get ~x)", b"(%R~b +@read)", b"clearselectors", b"+select|0", b"-select|1", b"+@nosuch", b"+nosuch", b"%X~a", b"%R",
-         b"(", b"((+get))", b"(+get", b"sanitize-payload", b"skip-sanitize-payload", b"+mget", b"+bitfield", b"+sort", b"+copy"]
-LINES = [("GET", "a"), ("SET", "a", "1"), ("MGET", "ka", "kb"), ("COPY", "r1", "w1"), ("BITFIELD", "a", "GET", "u8", "0"),
-         ("BITFIELD", "a", "SET", "u8", "0", "1"), ("CONFIG", "GET", "maxmemory"), ("SORT", "a", "BY", "x*"), ("SET", "w1", "v", "GET"),
-         ("STRLEN", "r1"), ("SPUBLISH", "ch1", "m"), ("ZUNIONSTORE", "w1", "2", "r1", "r2"), ("XREAD", "STREAMS", "a", "0"),
-         ("LMOVE", "ka", "kb", "LEFT", "LEFT"), ("EVAL", "return 1", "1", "a"), ("OBJECT", "ENCODING", "a"), ("PFCOUNT", "x"),
-         ("GEORADIUS", "a", "0", "0", "1", "m", "STORE", "b"), ("GETEX", "a"), ("SELECT", "0"), ("PUBLISH", "other", "m")]
+RULES = [
+    b"on", b"off", b"+@all", b"-@all", b"+@read", b"-@write", b"+get", b"-get", b"+set", b"+config|get", b"-config|set",
+    b"+config", b"~*", b"~k*", b"%R~r*", b"%W~w*", b"%RW~a", b"~a", b"&*", b"&ch*", b"resetkeys", b"resetchannels",
+    b"allkeys", b"allchannels", b"allcommands", b"nocommands", b"nopass", b"resetpass", b">pw", b"<pw",
+    b"#" + b"a" * 64, b"!" + b"a" * 64, b"reset", b"(+get ~x)", b"(%R~b +@read)", b"clearselectors", b"+select|0",
+    b"-select|1", b"+@nosuch", b"+nosuch", b"%X~a", b"%R", b"(", b"((+get))", b"(+get", b"sanitize-payload",
+    b"skip-sanitize-payload", b"+mget", b"+bitfield", b"+sort", b"+copy"
+]
+LINES = [("GET", "a"), ("SET", "a", "1"), ("MGET", "ka", "kb"),
+         ("COPY", "r1", "w1"), ("BITFIELD", "a", "GET", "u8", "0"), ("BITFIELD", "a", "SET", "u8", "0", "1"),
+         ("CONFIG", "GET", "maxmemory"), ("SORT", "a", "BY", "x*"), ("SET", "w1", "v", "GET"), ("STRLEN", "r1"),
+         ("SPUBLISH", "ch1", "m"), ("ZUNIONSTORE", "w1", "2", "r1", "r2"), ("XREAD", "STREAMS", "a", "0"),
+         ("LMOVE", "ka", "kb", "LEFT", "LEFT"), ("EVAL", "return 1", "1", "a"), ("OBJECT", "ENCODING", "a"),
+         ("PFCOUNT", "x"), ("GEORADIUS", "a", "0", "0", "1", "m", "STORE", "b"), ("GETEX", "a"), ("SELECT", "0"),
+         ("PUBLISH", "other", "m")]
 
 
 def rule(chance):
@@ -27,18 +32,21 @@ def rule(chance):
         return chance.choice(RULES)
     if chance.random() < 0.5:
         return damage(chance.choice(RULES), chance)[1]
-    return chance.choice((b"~", b"%R~", b"%W~", b"&", b"+", b"-", b"+@", b">", b"#", b"(")) + as_bytes(nasty(chance))[:200]
+    return chance.choice(
+        (b"~", b"%R~", b"%W~", b"&", b"+", b"-", b"+@", b">", b"#", b"(")) + as_bytes(nasty(chance))[:200]
 
 
 def fuzz(options, rounds, plant=None):
     """Users of random rules. What ACL LIST says of one makes the same user again; what DRYRUN says is what happens to
     its commands. Gives (passed, problems)."""
+
     def batch(chance, number):
         commands = [("ACL", "SETUSER", "u", "reset", "on", "nopass")]
         commands += [("ACL", "SETUSER", "u", *[rule(chance) for _ in range(chance.randrange(1, 4))])
                      for _ in range(chance.randrange(1, 6))]
-        commands += [("ACL", "GETUSER", "u"), ("ACL", "LIST"), ("ACL", "CAT", nasty(chance)), ("ACL", "GENPASS", nasty(chance)),
-                     ("ACL", "LOG", nasty(chance)), ("ACL", "SETUSER", nasty(chance), rule(chance)), ("ACL", "USERS")]
+        commands += [("ACL", "GETUSER", "u"), ("ACL", "LIST"), ("ACL", "CAT", nasty(chance)),
+                     ("ACL", "GENPASS", nasty(chance)), ("ACL", "LOG", nasty(chance)),
+                     ("ACL", "SETUSER", nasty(chance), rule(chance)), ("ACL", "USERS")]
         return commands + [("ACL", "DRYRUN", "u", *words) for words in chance.sample(LINES, 6)]
 
     barrage = Barrage(options, "rules", batch, settings={"acllog-max-len": "20"}, plant=plant)
@@ -47,7 +55,8 @@ def fuzz(options, rounds, plant=None):
         described = next(reply for command, reply in zip(commands, replies) if command[:2] == ("ACL", "LIST"))
         mine = [line for _, line in described[1] if line.startswith(b"user u ")]
         yield from read_back(barrage.client, mine[0]) if mine else ["the user is gone"]
-        verdicts = [(command[3:], reply) for command, reply in zip(commands, replies) if command[:2] == ("ACL", "DRYRUN")]
+        verdicts = [(command[3:], reply) for command, reply in zip(commands, replies)
+                    if command[:2] == ("ACL", "DRYRUN")]
         yield from happens(barrage.server, options, mine[0], verdicts)
         others = [name for _, name in replies[commands.index(("ACL", "USERS"))][1] if name not in (b"default", b"u")]
         for name in others + [b"u", b"again"]:
@@ -99,7 +108,8 @@ def happens(server, options, line, verdicts):
 
 def plant(words):
     """A server that dies of a selector which never ends."""
-    return words[:2] == [b"ACL", b"SETUSER"] and any(word.startswith(b"(") and not word.endswith(b")") for word in words[3:])
+    return words[:2] == [b"ACL", b"SETUSER"] and any(
+        word.startswith(b"(") and not word.endswith(b")") for word in words[3:])
 
 
 GOOD_FILE = b"""user default on nopass ~* &* +@all
@@ -135,7 +145,8 @@ def files(options, rounds, plant=None):
             with server.client(timeout=options.patience) as client:
                 after = client.call("ACL", "LIST")
                 if reply[0] == "-" and after[0] == "*" and after != before:
-                    problems.append(f"aclfile {options.seed}/{number}: refused ({reply[1]!r}), but {before} became {after}")
+                    problems.append(
+                        f"aclfile {options.seed}/{number}: refused ({reply[1]!r}), but {before} became {after}")
                 if reply[0] == "-" and b":" not in reply[1]:
                     problems.append(f"aclfile {options.seed}/{number}: no position: {reply}")
                 taken += reply[0] == "+"
@@ -149,7 +160,7 @@ def files(options, rounds, plant=None):
             problems.append(f"aclfile {options.seed}/{number}: {type(error).__name__}, status {server.process.poll()}; "
                             f"{data!r}\n{server.log()[-500:]}")
             server.kill()
-        if server.process.poll() is not None or after[0] != "*":       # the default user may be locked out by now
+        if server.process.poll() is not None or after[0] != "*":      # the default user may be locked out by now
             server.kill()
             with open(path, "wb") as file:
                 file.write(GOOD_FILE)

@@ -1,5 +1,6 @@
-"""Dumps of Valkey, KeyDB, Dragonfly and newer Redis, made by an encoder of this tool's own, and what swift-redis-check-rdb
-makes of them and of real ones when they are damaged: --stats, --json, --salvage, --convert, --diff, --verify."""
+"""Dumps of Valkey, KeyDB, Dragonfly and newer Redis, made by an encoder of this tool's own, and what swift-redis-
+check-rdb makes of them and of real ones when they are damaged: --stats, --json, --salvage, --convert, --diff,
+--verify."""
 import os
 import random
 import shutil
@@ -100,7 +101,8 @@ def fuzz(options, rounds):
         problems += [f"dialect {options.seed}/{number}: {name}: {what}: {text}" for text in wrong]
         if len(problems) >= 20:
             break
-    print(f"dialects: {passed} dumps, {written} outputs written, checked and loaded, {time.monotonic() - begin:.1f} s", flush=True)
+    print(f"dialects: {passed} dumps, {written} outputs written, checked and loaded, {time.monotonic() - begin:.1f} s",
+          flush=True)
     return passed, problems
 
 
@@ -125,8 +127,10 @@ def one(options, chance, directory, good, data):
     skips = ["--skip-unsupported"] if chance.random() < 0.7 else []
     which = chance.randrange(6)
     version = str(chance.choice((9, 10, 11, 12)))
-    arguments = (["--stats", path], ["--json", path], ["--salvage", output, path], ["--convert", output, "--rdb-version", version, path],
-                 ["--diff", other, path], ["--verify", path])[which]
+    arguments = (["--stats", path], ["--json", path], ["--salvage", output,
+                                                       path], ["--convert", output, "--rdb-version", version,
+                                                               path], ["--diff", other, path], ["--verify",
+                                                                                                path])[which]
     verdict = check(options, "ours-check-rdb", *skips, *arguments, size=len(data), clear=which != 1)
     problems = list(verdict.problems)
     if verdict.status not in STATUSES and not problems:

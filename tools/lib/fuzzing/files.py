@@ -74,18 +74,21 @@ def fresh_seeds(directory, seed):
     for number, preamble in enumerate(("yes", "no")):
         place = os.path.join(directory, f"fresh-{preamble}")
         os.makedirs(place)
-        with Server("redis", {"appendonly": "yes", "aof-use-rdb-preamble": preamble, "appendfsync": "always",
-                              "aof-timestamp-enabled": preamble, "rdbchecksum": preamble}, place).start() as server:
+        with Server(
+                "redis", {
+                    "appendonly": "yes", "aof-use-rdb-preamble": preamble, "appendfsync": "always",
+                    "aof-timestamp-enabled": preamble, "rdbchecksum": preamble
+                }, place).start() as server:
             with server.client() as client:
                 for group in TABLE:
                     if group not in ("common", "transactions"):
                         generator = Generator(group, f"{seed}/{number}", absent())
                         client.pipeline([generator.command() for _ in range(60)])
-                client.call("DISCARD")              # the mixed group may have left a MULTI open
+                client.call("DISCARD")      # the mixed group may have left a MULTI open
                 client.call("SET", "expires", "v", "EX", "100000")
                 client.call("BGREWRITEAOF")
                 wait_for(lambda: info(client, "persistence")["aof_rewrite_in_progress"] == "0", 30, "BGREWRITEAOF")
-                client.pipeline([("MULTI",), ("SET", "a", "1"), ("INCR", "a"), ("EXEC",)])
+                client.pipeline([("MULTI", ), ("SET", "a", "1"), ("INCR", "a"), ("EXEC", )])
                 for group in ("string", "hash", "stream"):
                     generator = Generator(group, f"{seed}/{number}/more", absent())
                     client.pipeline([generator.command() for _ in range(60)])
@@ -207,8 +210,9 @@ def outcome_problems(case, outcome, path, tally):
     tally.add(row, "loaded")
     if case.is_protected and not case.right(outcome.digest, was_cut(outcome)):
         tally.add(row, *([] if case.is_torn else ["silently wrong"]))
-        problems.append("server: silently wrong: the file has a checksum, it was loaded, and its data is not what it was "
-                        f"before the damage; {outcome.text[-300:]!r}")
+        problems.append(
+            "server: silently wrong: the file has a checksum, it was loaded, and its data is not what it was "
+            f"before the damage; {outcome.text[-300:]!r}")
     if not IS_SANITIZED and outcome.resident > RESIDENT + 20 * len(case.data):
         problems.append(f"server: {outcome.resident >> 20} MB resident")
     if was_cut(outcome):
@@ -229,7 +233,7 @@ def agreement(case, verdicts, outcome, tally):
         tally.add("fine", *(["refused or misread by the server"] if outcome.kind == "refused" else []))
         return [f"check tool: good; server: {outcome.text[-600:]!r}"] if outcome.kind == "refused" else []
     if worst != 1:
-        return []           # statuses of their own: left out, unsupported
+        return []      # statuses of their own: left out, unsupported
     disagrees = outcome.kind == "loaded" and not was_cut(outcome)
     tally.add("bad", *(["loaded by the server nevertheless"] if disagrees else []))
     return [f"check tool: damaged; the server loads it: {[v.text[-300:] for v in verdicts]}"] if disagrees else []
@@ -243,7 +247,12 @@ def fix_cases(case, verdicts, tally):
     for option in ("--fix", "--salvage"):
         with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
             path, settings = case.seed.lay_out(directory, case.data)
-            verdict = check(case.options, "ours-check-aof", option, "--yes", case.seed.entry(directory), size=len(case.data),
+            verdict = check(case.options,
+                            "ours-check-aof",
+                            option,
+                            "--yes",
+                            case.seed.entry(directory),
+                            size=len(case.data),
                             clear=False)
             problems += verdict.problems
             if verdict.status != 0:
@@ -254,11 +263,13 @@ def fix_cases(case, verdicts, tally):
             is_right = outcome.kind == "loaded"
             if is_right and option == "--fix" and case.is_protected:
                 is_right = case.right(outcome.digest, True)
-            row, column = ("fixes", "did not load, or other data") if option == "--fix" else ("salvages", "did not load")
+            row, column = ("fixes", "did not load, or other data") if option == "--fix" else ("salvages",
+                                                                                              "did not load")
             tally.add(row, *([] if is_right else [column]))
             if not is_right:
-                problems.append(f"check-aof {option}: the result: {outcome.kind}, {outcome.digest}: {outcome.text[-500:]!r}; "
-                                f"the tool said {verdict.text[-400:]!r}")
+                problems.append(
+                    f"check-aof {option}: the result: {outcome.kind}, {outcome.digest}: {outcome.text[-500:]!r}; "
+                    f"the tool said {verdict.text[-400:]!r}")
     return problems
 
 
@@ -267,6 +278,7 @@ def kept_after(case, option, directory, left, tally):
     if left == case.data:
         return []
     kept = [contents(name) for name in kept_files(directory)]
-    whole = any(case.data == left + piece or case.data == piece or case.data.endswith(piece) and piece for piece in kept)
+    whole = any(case.data == left + piece or case.data == piece or case.data.endswith(piece) and piece
+                for piece in kept)
     tally.add("repairs", *([] if whole else ["cut bytes thrown away"]))
     return [] if whole else [f"check-aof {option}: what it took out of the file is kept nowhere"]

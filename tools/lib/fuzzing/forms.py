@@ -4,21 +4,27 @@ from resp import Client
 from servers import Server
 
 # What would end, mute or lock the connection or the server, turn it into something else, or has a kind of its own.
-LEFT_OUT = {"shutdown", "debug", "monitor", "subscribe", "psubscribe", "ssubscribe", "unsubscribe",
-            "punsubscribe", "sunsubscribe", "quit", "reset", "hello", "auth", "sync",
-            "psync", "replconf", "migrate", "failover", "replicaof", "slaveof", "client|reply", "client|kill", "client|pause",
-            "client|caching", "client|tracking", "client|durability", "config|set", "config|rewrite", "acl|setuser", "acl|deluser",
-            "acl|load", "acl|save", "script|debug", "script|kill", "function|kill", "multi", "exec", "discard", "select", "swapdb",
-            "function|restore", "restore", "restore-asking", "backup|start", "module|load", "module|loadex", "asking", "readonly",
-            "readwrite", "pfselftest", "pfdebug", "save", "bgsave", "bgrewriteaof", "wait", "waitaof"}
+LEFT_OUT = {
+    "shutdown", "debug", "monitor", "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe",
+    "sunsubscribe", "quit", "reset", "hello", "auth", "sync", "psync", "replconf", "migrate", "failover", "replicaof",
+    "slaveof", "client|reply", "client|kill", "client|pause", "client|caching", "client|tracking", "client|durability",
+    "config|set", "config|rewrite", "acl|setuser", "acl|deluser", "acl|load", "acl|save", "script|debug", "script|kill",
+    "function|kill", "multi", "exec", "discard", "select", "swapdb", "function|restore", "restore", "restore-asking",
+    "backup|start", "module|load", "module|loadex", "asking", "readonly", "readwrite", "pfselftest", "pfdebug", "save",
+    "bgsave", "bgrewriteaof", "wait", "waitaof"
+}
 KEYS = [b"s", b"n", b"l", b"h", b"z", b"x", b"e", b"i", b"p", b"g", b"b", b"none"]
-SETUP = [("FLUSHALL",), ("SET", "s", "value " * 9), ("SET", "n", "41"), ("RPUSH", "l", *range(9)),
+SETUP = [("FLUSHALL", ), ("SET", "s", "value " * 9), ("SET", "n", "41"), ("RPUSH", "l", *range(9)),
          ("HSET", "h", "f", "v", "g", "1", "m", "2.5"), ("HPEXPIRE", "h", "100000", "FIELDS", "1", "g"),
          ("ZADD", "z", "1", "m", "2", "f", "3", "g"), ("XADD", "x", "1-1", "f", "v"), ("XADD", "x", "2-1", "f", "v"),
-         ("XGROUP", "CREATE", "x", "group", "0"), ("XREADGROUP", "GROUP", "group", "me", "COUNT", "1", "STREAMS", "x", ">"),
-         ("SADD", "e", "a", "m", "f"), ("SADD", "i", *range(7)), ("PFADD", "p", *range(50)),
-         ("GEOADD", "g", "13.36", "38.11", "m", "15.08", "37.5", "f"), ("SETBIT", "b", "77", "1"), ("EXPIRE", "s", "1000")]
-WORDS = [b"m", b"f", b"g", b"v", b"group", b"me", b"a", b"1-1", b"2", b">", b"$", b"-", b"+", b"[a", b"(m", b"(1", b"*", b"#"]
+         ("XGROUP", "CREATE", "x", "group", "0"),
+         ("XREADGROUP", "GROUP", "group", "me", "COUNT", "1", "STREAMS", "x", ">"), ("SADD", "e", "a", "m", "f"),
+         ("SADD", "i", *range(7)), ("PFADD", "p", *range(50)),
+         ("GEOADD", "g", "13.36", "38.11", "m", "15.08", "37.5", "f"), ("SETBIT", "b", "77", "1"),
+         ("EXPIRE", "s", "1000")]
+WORDS = [
+    b"m", b"f", b"g", b"v", b"group", b"me", b"a", b"1-1", b"2", b">", b"$", b"-", b"+", b"[a", b"(m", b"(1", b"*", b"#"
+]
 
 
 class Docs:
@@ -67,10 +73,13 @@ def pairs(reply):
 
 def argument(reply):
     fields = dict((key.decode(), value) for key, value in pairs(reply))
-    return {"name": fields["name"][1].decode(), "type": fields["type"][1].decode(),
-            "token": fields["token"][1] if "token" in fields else None,
-            "flags": {flag for _, flag in fields["flags"][1]} if "flags" in fields else set(),
-            "inner": [argument(item) for item in fields["arguments"][1]] if "arguments" in fields else []}
+    return {
+        "name": fields["name"][1].decode(), "type": fields["type"][1].decode(),
+        "token": fields["token"][1] if "token" in fields else None,
+        "flags": {flag
+                  for _, flag in fields["flags"][1]} if "flags" in fields else set(),
+        "inner": [argument(item) for item in fields["arguments"][1]] if "arguments" in fields else []
+    }
 
 
 def values(chance, item):
@@ -134,15 +143,15 @@ def fuzz(options, rounds, plant=None):
             words = words[:1] + mutated(chance, words[1:], vocabulary) if "|" in name and len(words) > 1 \
                 else mutated(chance, words, vocabulary)
         if is_too_long(words):
-            return [(b"PING",)]
+            return [(b"PING", )]
         # What waits is run where nothing does.
-        return [("MULTI",), words, ("EXEC",)] if name.split("|")[0] in docs.blocking or name == "eval" else [words]
+        return [("MULTI", ), words, ("EXEC", )] if name.split("|")[0] in docs.blocking or name == "eval" else [words]
 
     def batch(chance, number):
         commands = list(SETUP) if number % 5 == 0 else []
         for _ in range(40):
             commands += one(chance)
-        return commands + [("DISCARD",)]
+        return commands + [("DISCARD", )]
 
     def check(commands, replies):
         refused[0] += len(replies)
@@ -158,6 +167,5 @@ def fuzz(options, rounds, plant=None):
 
 
 def plant(words):
-    """A server that dies of GETRANGE from the smallest integer there is."""
-    return words[0].upper() == b"GETRANGE" and len(words) > 2 and words[2][:1] == b"-" and len(words[2]) > 9
-
+    """A server that dies of a range's bound beyond 64 bits."""
+    return b"RANGE" in words[0].upper() and any(len(word) > 18 and word.isdigit() for word in words[2:])

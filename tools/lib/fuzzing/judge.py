@@ -15,12 +15,12 @@ NUMBER = re.compile(r"(?:offset|position|byte|line|at|up to|up_to|0x)\D{0,12}\d+
 KEPT = re.compile(r"\.(torn|damaged)-\d+")
 ROWS = (("damages", "damaged files", ("loaded", "refused", "silently wrong", "died or hung")),
         ("torn", "torn ends of logs", ("loaded", "did not boot", "other data")),
-        ("repairs", "cuts, by a start or --fix", ("cut bytes thrown away",)),
-        ("refusals", "refusals", ("without file or position",)),
-        ("fine", "called good by a check tool", ("refused or misread by the server",)),
-        ("bad", "called damaged by a check tool", ("loaded by the server nevertheless",)),
-        ("fixes", "--fix results", ("did not load, or other data",)),
-        ("salvages", "--salvage results", ("did not load",)))
+        ("repairs", "cuts, by a start or --fix", ("cut bytes thrown away", )),
+        ("refusals", "refusals", ("without file or position", )), ("fine", "called good by a check tool",
+                                                                   ("refused or misread by the server", )),
+        ("bad", "called damaged by a check tool", ("loaded by the server nevertheless", )),
+        ("fixes", "--fix results", ("did not load, or other data", )), ("salvages", "--salvage results",
+                                                                        ("did not load", )))
 
 
 class Tally:
@@ -57,14 +57,15 @@ def boot(options, directory, settings, upset=None):
         with server.client(timeout=options.patience) as client:
             if upset:
                 upset(server, client)
-            _, digest, _ = [client.call(*command) for command in (("DBSIZE",), ("DEBUG", "DIGEST"), ("SAVE",))]
+            _, digest, _ = [client.call(*command) for command in (("DBSIZE", ), ("DEBUG", "DIGEST"), ("SAVE", ))]
             return Outcome("loaded", server.log(), digest, kept_files(directory), server.rss_bytes())
     except (Disconnected, ProtocolError, TimeoutError) as error:
         try:
             server.process.wait(2)
         except subprocess.TimeoutExpired:
             pass
-        return Outcome("died", f"loaded it, then {type(error).__name__} (status {server.process.poll()}): {server.log()[-600:]}")
+        return Outcome(
+            "died", f"loaded it, then {type(error).__name__} (status {server.process.poll()}): {server.log()[-600:]}")
     except StartFailed as error:
         status, text = server.process.returncode, server.log()
         if "was not ready" in str(error):
@@ -76,8 +77,8 @@ def boot(options, directory, settings, upset=None):
 
 def kept_files(directory):
     """Paths of what was put aside."""
-    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names
-                  if KEPT.search(name))
+    return sorted(
+        os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names if KEPT.search(name))
 
 
 class Verdict:
@@ -91,15 +92,18 @@ def check(options, name, *arguments, size=0, clear=True):
     """Runs a check tool. `clear`: a status other than 0 must come with a position."""
     try:
         with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen([binary(name, options.config), *arguments], stdout=output, stderr=output,
-                                       stdin=subprocess.DEVNULL, preexec_fn=limit_memory)
+            process = subprocess.Popen([binary(name, options.config), *arguments],
+                                       stdout=output,
+                                       stderr=output,
+                                       stdin=subprocess.DEVNULL,
+                                       preexec_fn=limit_memory)
             deadline = time.monotonic() + options.patience
             while True:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if pid:
                     break
                 if time.monotonic() > deadline:
-                    process.kill()          # the process itself is reaped here, not by subprocess
+                    process.kill()      # the process itself is reaped here, not by subprocess
                     os.wait4(process.pid, 0)
                     process.returncode = -9
                     return Verdict(-9, "", [f"{name}: hangs"])

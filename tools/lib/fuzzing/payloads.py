@@ -13,13 +13,13 @@ WALKS = [("TYPE", "p"), ("OBJECT", "ENCODING", "p"), ("DEBUG", "DIGEST-VALUE", "
          ("LRANGE", "p", "0", "-1"), ("SMEMBERS", "p"), ("HGETALL", "p"), ("ZRANGE", "p", "0", "-1", "WITHSCORES"),
          ("XRANGE", "p", "-", "+"), ("XINFO", "STREAM", "p", "FULL"), ("LPOP", "p"), ("RPUSH", "p", "x"),
          ("LINSERT", "p", "BEFORE", "x", "y"), ("SADD", "p", "x"), ("SREM", "p", "x"), ("SPOP", "p"),
-         ("HSET", "p", "x", "y"), ("HDEL", "p", "x"),
-         ("ZADD", "p", "1", "x"), ("ZREM", "p", "x"), ("ZPOPMIN", "p"), ("APPEND", "p", "x"),
-         ("XADD", "p", "*", "a", "b"), ("XREVRANGE", "p", "+", "-"), ("DEL", "p", "q")]
-LIBRARIES = ["#!lua name=one\nredis.register_function('f1', function(keys, args) return args[1] end)\n",
-             "#!lua name=two\nlocal n = 0\nredis.register_function{function_name='f2', callback=function(k, a) "
-             "n = n + 1 return redis.call('incr', k[1]) end, flags={'allow-oom'}, description='counts'}\n"
-             + "-- padding " * 40]
+         ("HSET", "p", "x", "y"), ("HDEL", "p", "x"), ("ZADD", "p", "1", "x"), ("ZREM", "p", "x"), ("ZPOPMIN", "p"),
+         ("APPEND", "p", "x"), ("XADD", "p", "*", "a", "b"), ("XREVRANGE", "p", "+", "-"), ("DEL", "p", "q")]
+LIBRARIES = [
+    "#!lua name=one\nredis.register_function('f1', function(keys, args) return args[1] end)\n",
+    "#!lua name=two\nlocal n = 0\nredis.register_function{function_name='f2', callback=function(k, a) "
+    "n = n + 1 return redis.call('incr', k[1]) end, flags={'allow-oom'}, description='counts'}\n" + "-- padding " * 40
+]
 SOURCE_BYTES = b"#!lua name=x\n redis.register_function{flags='no-writes'}()[[]]--\x00\x1bLua"
 
 
@@ -73,8 +73,8 @@ def functions(options, rounds, plant=None):
             for library in LIBRARIES:
                 client.call("FUNCTION", "LOAD", library)
             good = client.call("FUNCTION", "DUMP")[1]
-    calls = [("FUNCTION", "LIST", "WITHCODE"), ("FUNCTION", "STATS"), ("FCALL", "f1", "0", "x"), ("FCALL", "f2", "1", "n"),
-             ("FCALL_RO", "f1", "0", "y"), ("FUNCTION", "DUMP")]
+    calls = [("FUNCTION", "LIST", "WITHCODE"), ("FUNCTION", "STATS"), ("FCALL", "f1", "0", "x"),
+             ("FCALL", "f2", "1", "n"), ("FCALL_RO", "f1", "0", "y"), ("FUNCTION", "DUMP")]
 
     def source(chance):
         if chance.random() < 0.5:
@@ -120,9 +120,11 @@ def functions_plant(words):
 
 def evaluated(options, rounds, plant=None):
     """Random scripts, each of which answers one reply."""
+
     def batch(chance, number):
         made = [(answering if chance.random() < 0.4 else decoding)(chance) for _ in range(50)]
         return [("EVAL", source, "0", data) for source, data in made]
+
     return Barrage(options, "scripts", batch, settings={"busy-reply-threshold": "1000"}, plant=plant).run(rounds)
 
 

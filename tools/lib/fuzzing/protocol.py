@@ -9,11 +9,14 @@ from fuzzing.target import IS_SANITIZED, RESIDENT, nasty
 from resp import Disconnected, ProtocolError, encode, quote
 from servers import Server
 
-PIECES = [b"*-1\r\n", b"*0\r\n", b"*1\r\n$-1\r\n", b"*2147483648\r\n", b"*1048577\r\n", b"*1048576\r\n$1\r\n", b"\r\n", b"\n",
-          b"$5\r\nhello\r\n", b"*1\r\n$536870913\r\n", b"*1\r\n$99999999999999999999\r\n", b"*1\r\n$4\r\nPING\n\n", b"*1\r\n+PING\r\n",
-          b"*+1\r\n$4\r\nPING\r\n", b"* 1\r\n", b"*1\r\n$ 4\r\n", b"*1\r\n$4\r\r\nPING", b"\x00", b"\x16\x03\x01\x02\x00", b"PING\x00\r\n",
-          b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\n", b'SET a "\\x4', b"SET a 'x\r\n", b'ECHO "\\n\\x41"z\r\n',
-          b'ECHO "unfinished\r\n', b"*3\r\n$3\r\nSET\r\n$1\r\nq\r\n$1048576\r\n", b"*-9223372036854775808\r\n", b"*1e3\r\n"]
+PIECES = [
+    b"*-1\r\n", b"*0\r\n", b"*1\r\n$-1\r\n", b"*2147483648\r\n", b"*1048577\r\n", b"*1048576\r\n$1\r\n", b"\r\n", b"\n",
+    b"$5\r\nhello\r\n", b"*1\r\n$536870913\r\n", b"*1\r\n$99999999999999999999\r\n", b"*1\r\n$4\r\nPING\n\n",
+    b"*1\r\n+PING\r\n", b"*+1\r\n$4\r\nPING\r\n", b"* 1\r\n", b"*1\r\n$ 4\r\n", b"*1\r\n$4\r\r\nPING", b"\x00",
+    b"\x16\x03\x01\x02\x00", b"PING\x00\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\n",
+    b'SET a "\\x4', b"SET a 'x\r\n", b'ECHO "\\n\\x41"z\r\n', b'ECHO "unfinished\r\n',
+    b"*3\r\n$3\r\nSET\r\n$1\r\nq\r\n$1048576\r\n", b"*-9223372036854775808\r\n", b"*1e3\r\n"
+]
 
 
 def line(chance):
@@ -30,9 +33,12 @@ def stream(chance):
     for _ in range(chance.randrange(1, 12)):
         kind = chance.random()
         if kind < 0.6:
-            parts.append(encode(chance.choice((("PING",), ("SET", "k", chance.randbytes(chance.randrange(300))),
-                                               ("GET", "k"), ("ECHO", "x" * chance.choice((0, 1, 40_000))),
-                                               ("MGET",) + ("k",) * 30, ("INCR", "n"), ("APPEND", "k", "y")))))
+            parts.append(
+                encode(
+                    chance.choice(
+                        (("PING", ), ("SET", "k", chance.randbytes(chance.randrange(300))), ("GET", "k"),
+                         ("ECHO", "x" * chance.choice(
+                             (0, 1, 40_000))), ("MGET", ) + ("k", ) * 30, ("INCR", "n"), ("APPEND", "k", "y")))))
         else:
             parts.append(chance.choice((b"PING\r\n", b"GET k\n", b"SET k 'v w'\r\n", b'ECHO "\\x41"\r\n')))
     data = b"".join(parts)
@@ -64,7 +70,7 @@ def answer(server, data, chance, patience):
                     time.sleep(0.0005)
             sock.shutdown(1)
         except OSError:
-            pass                # it has hung up, which is its right
+            pass      # it has hung up, which is its right
         while True:
             try:
                 piece = sock.recv(1 << 16)
@@ -87,7 +93,7 @@ def fuzz(options, rounds, plant=None):
                 server.process.send_signal(signal.SIGILL)
                 server.process.wait()
             answers = []
-            for cuts in (chance,) if is_damaged else (chance, None):
+            for cuts in (chance, ) if is_damaged else (chance, None):
                 with server.client(timeout=options.patience) as client:
                     client.call("FLUSHALL")
                 answers.append(answer(server, data, cuts, options.patience))
@@ -97,8 +103,9 @@ def fuzz(options, rounds, plant=None):
                 problems.append(f"protocol {options.seed}/{number}: {server.rss_bytes() >> 20} MB resident")
             passed += 1
         except (Disconnected, ProtocolError, TimeoutError, OSError) as error:
-            problems.append(f"protocol {options.seed}/{number}: {type(error).__name__}, status {server.process.poll()}; "
-                            f"{quote(data)[:600]}\n{server.log()[-500:]}")
+            problems.append(
+                f"protocol {options.seed}/{number}: {type(error).__name__}, status {server.process.poll()}; "
+                f"{quote(data)[:600]}\n{server.log()[-500:]}")
             server.kill()
             server.start()
         if len(problems) >= 10 or (plant and problems):

@@ -1,4 +1,5 @@
-"""Sealed logs whose history is known, step by step: small ones for damage of all kinds, big ones for single flipped bits."""
+"""Sealed logs whose history is known, step by step: small ones for damage of all kinds, big ones for single flipped
+bits."""
 import concurrent.futures
 import os
 import random
@@ -16,13 +17,16 @@ def step(chance, number, width):
     """Commands of one acknowledged step, in one unit; nothing in them expires."""
     value = chance.randbytes(width) if width else b"%d" % chance.randrange(1000)
     key = b"%d" % chance.randrange(12)
-    one = chance.choice(([b"SET", b"s" + key, value], [b"RPUSH", b"l" + key, value, b"x"], [b"HSET", b"h" + key, key, value],
-                         [b"SADD", b"e" + key, value], [b"ZADD", b"z" + key, b"%d" % number, value],
-                         [b"XADD", b"x" + key, b"%d-1" % (number + 1), b"f", value], [b"APPEND", b"s" + key, value],
-                         [b"LPOP", b"l" + key], [b"DEL", b"h" + key], [b"INCR", b"steps"]))
-    counts = [b"SET", b"last", b"%d" % number]       # no two states are alike
+    one = chance.choice(
+        ([b"SET", b"s" + key, value], [b"RPUSH", b"l" + key, value, b"x"], [b"HSET", b"h" + key, key,
+                                                                            value], [b"SADD", b"e" + key, value],
+         [b"ZADD", b"z" + key, b"%d" % number,
+          value], [b"XADD", b"x" + key, b"%d-1" % (number + 1), b"f",
+                   value], [b"APPEND", b"s" + key, value], [b"LPOP", b"l" + key], [b"DEL",
+                                                                                   b"h" + key], [b"INCR", b"steps"]))
+    counts = [b"SET", b"last", b"%d" % number]      # no two states are alike
     if chance.random() < 0.2:
-        return [(b"MULTI",), one, counts, (b"EXEC",)]
+        return [(b"MULTI", ), one, counts, (b"EXEC", )]
     return [one, counts] if chance.random() < 0.3 else [counts if chance.random() < 0.2 else one]
 
 
@@ -46,8 +50,10 @@ def newest(folder):
 def history(directory, configuration, seed, preamble="yes", steps=100, width=0, increments=1, seal="yes"):
     """A directory with a BASE and increments that our server wrote. Gives its seeds: one for each file."""
     chance = random.Random(f"{seed}/history/{preamble}/{increments}")
-    options = {"appendonly": "yes", "appendfsync": "always", "aof-use-rdb-preamble": preamble,
-               "aof-seal": seal, "auto-aof-rewrite-percentage": "0"}
+    options = {
+        "appendonly": "yes", "appendfsync": "always", "aof-use-rdb-preamble": preamble, "aof-seal": seal,
+        "auto-aof-rewrite-percentage": "0"
+    }
     folder = os.path.join(directory, "appendonlydir")
     with Server("ours", options, directory, configuration).start() as server:
         with server.client() as client:
@@ -58,7 +64,7 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
             if increments > 1:
                 client.call("CONFIG", "SET", "rdb-key-save-delay", "1000000")
                 first = newest(folder)
-                reply = client.call("BGREWRITEAOF")         # cut off by the end of the server
+                reply = client.call("BGREWRITEAOF")      # cut off by the end of the server
                 wait_for(lambda: newest(folder) != first, 30, f"the second increment ({reply})")
                 states = write_steps(client, chance, newest(folder), steps, width)
         server.kill()
@@ -91,7 +97,8 @@ class Flip:
     def __init__(self, options, kind, seed, number):
         self.options, self.kind, self.seed = options, kind, seed
         bits = len(seed.data) * 8
-        self.bit = number % bits if kind == "manifest" else random.Random(f"{options.seed}/{kind}/{number}").randrange(bits)
+        self.bit = number % bits if kind == "manifest" else random.Random(f"{options.seed}/{kind}/{number}").randrange(
+            bits)
 
     def judge(self):
         """What became of it: `refused`, `cut` (the end, kept aside), `harmless`, or what is wrong."""
@@ -161,6 +168,9 @@ def flips(options, count):
 def unsealed_flips(options, count):
     """Flips in a log without seals: what must be found wrong if this tool looks at all."""
     place = scratch("fuzz-unsealed-")
-    seed = next(seed for seed in history(place, options.config, options.seed, "yes", 20, 2000, seal="no") if seed.kind == "incr")
-    return [result for result in (Flip(options, "incr", seed, number).judge() for number in range(count))
-            if result.startswith("silently wrong")]
+    seed = next(seed for seed in history(place, options.config, options.seed, "yes", 20, 2000, seal="no")
+                if seed.kind == "incr")
+    return [
+        result for result in (Flip(options, "incr", seed, number).judge() for number in range(count))
+        if result.startswith("silently wrong")
+    ]

@@ -11,25 +11,31 @@ from fuzzing.target import Barrage, as_bytes, died, limit_memory, nasty
 from servers import Server, binary, free_port
 
 # Settings that take the server or this connection away from the fuzzer, or cost what they say.
-LEFT_OUT = {b"port", b"tls-port", b"bind", b"requirepass", b"maxclients", b"unixsocket", b"dir", b"maxmemory-clients",
-            b"timeout", b"watchdog-period", b"proto-max-bulk-len", b"client-query-buffer-limit", b"busy-reply-threshold",
-            b"lua-time-limit", b"protected-mode", b"metrics-port", b"key-load-delay", b"rdb-key-save-delay", b"io-threads",
-            b"appendonly", b"client-output-buffer-limit"}
-VALUES = [b"yes", b"no", b"0", b"1", b"-1", b"100", b"1gb", b"1mb", b"10kb", b"1g b", b"1tb", b"50%", b"101%", b"-5%", b"always", b"everysec",
-          b"allkeys-lru", b"900 1", b"900 1 300", b"", b"\"\"", b"debug", b"notice", b"KEA", b"normal 0 0 0", b"0 200 800", b"16kb 1",
-          b"9223372036854775807", b"9223372036854775808", b"99999999999999999999", b"18446744073709551615b", b"1e3", b"0x10", b"077"]
+LEFT_OUT = {
+    b"port", b"tls-port", b"bind", b"requirepass", b"maxclients", b"unixsocket", b"dir", b"maxmemory-clients",
+    b"timeout", b"watchdog-period", b"proto-max-bulk-len", b"client-query-buffer-limit", b"busy-reply-threshold",
+    b"lua-time-limit", b"protected-mode", b"metrics-port", b"key-load-delay", b"rdb-key-save-delay", b"io-threads",
+    b"appendonly", b"client-output-buffer-limit"
+}
+VALUES = [
+    b"yes", b"no", b"0", b"1", b"-1", b"100", b"1gb", b"1mb", b"10kb", b"1g b", b"1tb", b"50%", b"101%", b"-5%",
+    b"always", b"everysec", b"allkeys-lru", b"900 1", b"900 1 300", b"", b"\"\"", b"debug", b"notice", b"KEA",
+    b"normal 0 0 0", b"0 200 800", b"16kb 1", b"9223372036854775807", b"9223372036854775808", b"99999999999999999999",
+    b"18446744073709551615b", b"1e3", b"0x10", b"077"
+]
 
-
-EXTREMES = (b"9223372036854775807", b"-9223372036854775808", b"9223372036854775806", b"2147483647", b"4294967295", b"2147483648",
-            b"18446744073709551615", b"9007199254740993", b"1000000000000", b"-1", b"0", b"1")
+EXTREMES = (b"9223372036854775807", b"-9223372036854775808", b"9223372036854775806", b"2147483647", b"4294967295",
+            b"2147483648", b"18446744073709551615", b"9007199254740993", b"1000000000000", b"-1", b"0", b"1")
 # What looks at settings.
-WALK = (("SET", "k", "v"), ("GET", "k"), ("HSET", "h", "f", "v"), ("ZADD", "z", "1", "m"), ("XADD", "x", "*", "f", "v"), ("LPUSH", "l", "v"),
-        ("SADD", "s", "1", "a"), ("PFADD", "p", "a"), ("EVAL", "return 1", "0"), ("INFO", "everything"), ("CLIENT", "LIST"),
-        ("MEMORY", "STATS"), ("SLOWLOG", "GET"), ("LATENCY", "DOCTOR"), ("DURABILITY", "STATUS"), ("EXPIRE", "k", "100"), ("SCAN", "0"))
+WALK = (("SET", "k", "v"), ("GET", "k"), ("HSET", "h", "f", "v"), ("ZADD", "z", "1", "m"), ("XADD", "x", "*", "f", "v"),
+        ("LPUSH", "l", "v"), ("SADD", "s", "1", "a"), ("PFADD", "p", "a"), ("EVAL", "return 1", "0"),
+        ("INFO", "everything"), ("CLIENT", "LIST"), ("MEMORY", "STATS"), ("SLOWLOG", "GET"), ("LATENCY", "DOCTOR"),
+        ("DURABILITY", "STATUS"), ("EXPIRE", "k", "100"), ("SCAN", "0"))
 
 
 def fuzz(options, rounds, plant=None):
-    """Values for all directives that can be set; a round sweeps one through the largest and smallest. What CONFIG GET says afterwards can be set. Gives (passed, problems)."""
+    """Values for all directives that can be set; a round sweeps one through the largest and smallest. What CONFIG GET
+    says afterwards can be set. Gives (passed, problems)."""
     with Server(options.server, configuration=options.config).start() as server:
         with server.client() as client:
             listed = client.call("CONFIG", "GET", "*")[1]
@@ -54,7 +60,8 @@ def fuzz(options, rounds, plant=None):
                 other = chance.choice(names)
                 pairs += [other, value(chance, other)]
             commands += [("CONFIG", "SET", *pairs), ("CONFIG", "GET", name), ("SET", "k", "v"), ("GET", "k")]
-        return commands + [("CONFIG", "GET", chance.choice((b"*", b"[a-", b"\\", nasty(chance)))), ("CONFIG", "RESETSTAT")]
+        return commands + [("CONFIG", "GET", chance.choice((b"*", b"[a-", b"\\", nasty(chance)))),
+                           ("CONFIG", "RESETSTAT")]
 
     def check(commands, replies):
         for at, command in enumerate(commands):
@@ -127,14 +134,19 @@ def start(options, data, plant):
     with tempfile.TemporaryDirectory(prefix="fuzz-conf-") as directory:
         path, log = os.path.join(directory, "redis.conf"), os.path.join(directory, "log")
         # The last word on what would lead it astray.
-        rest = ("--port", str(free_port()), "--dir", directory, "--daemonize", "no", "--logfile", "", "--bind", "127.0.0.1",
-                "--unixsocket", "", "--syslog-enabled", "no", "--supervised", "no")
+        rest = ("--port", str(free_port()), "--dir", directory, "--daemonize", "no", "--logfile", "", "--bind",
+                "127.0.0.1", "--unixsocket", "", "--syslog-enabled", "no", "--supervised", "no")
         with open(path, "wb") as file:
             file.write(data)
         with open(log, "wb") as output:
-            process = subprocess.Popen([binary(options.server, options.config), path, *rest], stdout=output, stderr=output,
-                                       stdin=subprocess.DEVNULL, preexec_fn=limit_memory, cwd=directory)
-        if plant and plant(data):
+            process = subprocess.Popen([binary(options.server, options.config), path, *rest],
+                                       stdout=output,
+                                       stderr=output,
+                                       stdin=subprocess.DEVNULL,
+                                       preexec_fn=limit_memory,
+                                       cwd=directory)
+        is_planted = plant is not None and plant(data)
+        if is_planted:
             process.send_signal(signal.SIGILL)
         deadline = time.monotonic() + options.patience
         try:
@@ -142,15 +154,15 @@ def start(options, data, plant):
                 status = process.poll()
                 with open(log, "rb") as file:
                     text = file.read()
-                if b"Ready to accept connections" in text and not plant:
+                if b"Ready to accept connections" in text and not is_planted:
                     return "serves"
                 if status is not None:
                     if died(status):
                         return f"died with status {status}: {text[-500:]!r}"
-                    names_it = b"line" in text or b"FATAL" in text or b"rror" in text or b"Failed" in text or b"an't" in text
+                    names_it = any(word in text for word in (b"line", b"FATAL", b"rror", b"Failed", b"an't"))
                     return "refuses" if status == 1 and names_it else f"ends with status {status}: {text[-500:]!r}"
                 time.sleep(0.005)
-            return "serves" if plant else f"neither serves nor ends: {text[-300:]!r}"
+            return f"neither serves nor ends: {text[-300:]!r}"
         finally:
             process.kill()
             process.wait()

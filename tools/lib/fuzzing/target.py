@@ -9,9 +9,9 @@ import time
 from resp import Disconnected, ProtocolError, encode, quote
 from servers import BUILD, Server
 
-MEMORY = 3 << 30            # address space of a process under test grows no further
-RESIDENT = 600 << 20        # resident memory that some kilobytes of bad input may cost
-GROWTH = 48 << 20           # what a server may hold after a run, when all keys are gone, beyond what it held early in it
+MEMORY = 3 << 30      # address space of a process under test grows no further
+RESIDENT = 600 << 20      # resident memory that some kilobytes of bad input may cost
+GROWTH = 48 << 20      # what a server may hold after a run, when all keys are gone, beyond what it held early in it
 IS_SANITIZED = re.search("asan|tsan", BUILD) is not None      # shadow and quarantine make memory say nothing
 
 
@@ -37,7 +37,8 @@ class Barrage:
         self.options, self.name, self.batch, self.check, self.plant = options, name, batch, check, plant
         self.protocols = protocols
         self.problems, self.passed, self.early = [], 0, None
-        self.server = Server(options.server, dict({"proto-max-bulk-len": "1mb"}, **(settings or {})),
+        self.server = Server(options.server,
+                             dict({"proto-max-bulk-len": "1mb"}, **(settings or {})),
                              configuration=options.config)
         self.client = None
 
@@ -78,8 +79,9 @@ class Barrage:
             except subprocess.TimeoutExpired:
                 pass
             shown = "; ".join(" ".join(quote(as_bytes(word))[:100] for word in command) for command in commands)
-            self.tell(number, f"{type(error).__name__} {error}, status {self.server.process.poll()}; {shown}"[-3000:]
-                      + self.server.log()[-800:])
+            self.tell(
+                number, f"{type(error).__name__} {error}, status {self.server.process.poll()}; {shown}"[-3000:] +
+                self.server.log()[-800:])
             self.server.kill()
             self.server.start()
 
@@ -115,15 +117,16 @@ class Barrage:
             return
         try:
             with self.server.client(timeout=self.options.patience) as client:
-                for command in (("FLUSHALL",), ("SCRIPT", "FLUSH"), ("FUNCTION", "FLUSH"), ("SLOWLOG", "RESET"),
+                for command in (("FLUSHALL", ), ("SCRIPT", "FLUSH"), ("FUNCTION", "FLUSH"), ("SLOWLOG", "RESET"),
                                 ("MEMORY", "PURGE")):
                     client.call(*command)
         except (Disconnected, ProtocolError, TimeoutError):
-            return              # the next batch tells it
+            return      # the next batch tells it
         held = self.server.rss_bytes()
         if is_last and self.early is not None and held > self.early + GROWTH:
-            self.tell(number, f"memory grows: {self.early >> 20} MB resident with no keys early in the run, "
-                              f"{held >> 20} MB at its end")
+            self.tell(
+                number, f"memory grows: {self.early >> 20} MB resident with no keys early in the run, "
+                f"{held >> 20} MB at its end")
         if self.early is None:
             self.early = held
 
@@ -132,12 +135,16 @@ def as_bytes(word):
     return word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogateescape")
 
 
-NUMBERS = [b"0", b"1", b"-1", b"2", b"3", b"10", b"100", b"-2", b"127", b"128", b"255", b"256", b"65535", b"65536",
-           b"2147483647", b"2147483648", b"-2147483648", b"-2147483649", b"4294967295", b"4294967296",
-           b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"18446744073709551615",
-           b"18446744073709551616", b"99999999999999999999", b"4611686018427387904", b"-4611686018427387905"]
-FLOATS = [b"0", b"-0", b"0.5", b"-1.5", b"1e308", b"-1e308", b"1e309", b"5e-324", b"inf", b"-inf", b"+inf", b"nan", b"-nan",
-          b"0x10", b"1e", b".", b"1.7976931348623157e308", b"9007199254740993", b"3.0e-320", b"infinity", b"1 ", b" 1"]
+NUMBERS = [
+    b"0", b"1", b"-1", b"2", b"3", b"10", b"100", b"-2", b"127", b"128", b"255", b"256", b"65535", b"65536",
+    b"2147483647", b"2147483648", b"-2147483648", b"-2147483649", b"4294967295", b"4294967296", b"9223372036854775807",
+    b"-9223372036854775808", b"9223372036854775808", b"18446744073709551615", b"18446744073709551616",
+    b"99999999999999999999", b"4611686018427387904", b"-4611686018427387905"
+]
+FLOATS = [
+    b"0", b"-0", b"0.5", b"-1.5", b"1e308", b"-1e308", b"1e309", b"5e-324", b"inf", b"-inf", b"+inf", b"nan", b"-nan",
+    b"0x10", b"1e", b".", b"1.7976931348623157e308", b"9007199254740993", b"3.0e-320", b"infinity", b"1 ", b" 1"
+]
 BYTES = [b"", b" ", b"\x00", b"\xff\xfe", b"\r\n", b"*", b"a" * 70, b"\xc3\xa9", b"%s%n", b"[", b"\\", b"{", b"(", b"~"]
 
 
