@@ -214,8 +214,9 @@ package struct AOFCheck {
     /// A file of the log that a damaged manifest does not have loaded, though it may be part of the log.
     private func orphan(_ manifest: AOFManifest) throws(StorageError) -> String? {
         let first = manifest.increments.first?.sequence ?? 0
-        for entry in manifest.history where entry.name.hasSuffix(".incr.aof") && entry.sequence >= first {
-            return entry.name
+        for entry in manifest.history where entry.name.hasSuffix(".incr.aof") {
+            // Without a BASE nothing has what it held.
+            if manifest.base == nil || entry.sequence >= first { return entry.name }
         }
         let named = Set((manifest.loadOrder + manifest.history).map(\.name))
         let directory = FilePath.directory(report.path)

@@ -30,6 +30,10 @@ extension AOFCheck {
             tell("\(role.label) \(name) is valid")
             return
         }
+        if report.manifestIsMended {
+            throw fail("The manifest is damaged as well, and may be all that is wrong: nothing was changed. Write the "
+                       + "manifest by hand (docs/FORMATS.md), without the keys behind type, and check again.")
+        }
         try attempt { check throws(StorageError) in try check.noteLoss(place, end) }
         if try replaceIfNeeded(place, end, isLast: isLast) { return }
         try fix(place, end, isLast: isLast)
