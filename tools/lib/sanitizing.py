@@ -1,4 +1,4 @@
-"""Stages of tools/sanitize: `leaks`, a run of all command groups by a server that LeakSanitizer looks at when it
+"""Stages of tools/lib/sanitize: `leaks`, a run of all command groups by a server that LeakSanitizer looks at when it
 ends; `load`, everything that threads share at once, for ThreadSanitizer."""
 import os
 import random

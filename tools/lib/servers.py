@@ -16,7 +16,7 @@ import time
 from resp import Client, Disconnected
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("SWIFT_REDIS_BUILD", ".build")       # another build folder: tools/sanitize
+BUILD = os.environ.get("SWIFT_REDIS_BUILD", ".build")       # another build folder: tools/lib/sanitize
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _started = []
