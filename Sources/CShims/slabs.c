@@ -18,6 +18,7 @@
 //  2. A block is free if it is in its slab's list of free blocks or its number is `fresh` or more.
 //  3. `used` is the sum of the sizes of the blocks handed out.
 #define _GNU_SOURCE
+#include "CShims.h"
 #include "Slabs.h"
 #include <sched.h>
 #include <stdatomic.h>
@@ -135,6 +136,7 @@ static uint32_t take_slab(void) {
 }
 
 void *sr_slab_allocate(size_t byteCount) {
+    if (!SR_SLABS_SERVE) return NULL;
     unsigned class = class_of(byteCount ? byteCount : 1);
     size_t size = size_of(class);
     sr_slab_lock();
@@ -164,6 +166,8 @@ void *sr_slab_allocate(size_t byteCount) {
     sr_slab_unlock();
     return block;
 }
+
+int sr_slabs_serve(void) { return SR_SLABS_SERVE; }
 
 int sr_slab_owns(const void *pointer) {
     return arena != NULL && (size_t)((const char *)pointer - arena) < ARENA_BYTES;

@@ -41,6 +41,8 @@ void sr_free(void *pointer);
 size_t sr_usable_size(const void *pointer);
 /// Bytes handed out by the functions above and not freed yet, as the allocator rounds them.
 size_t sr_used_memory(void);
+/// Whether small blocks come from slabs in this build; malloc serves them where a sanitizer is to see them.
+int sr_slabs_serve(void);
 /// Asks for the cache line at an address, which need not be mapped.
 static inline void sr_prefetch(const void *address) { __builtin_prefetch(address); }
 

@@ -15,9 +15,7 @@ final class DurableServer {
     deinit { kill9() }
 
     private static var program: URL {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent(".build/debug/swift-redis-server")
+        URL(fileURLWithPath: BuiltProgram.server)
     }
 
     var log: String { (try? String(contentsOfFile: directory.path("out.log"), encoding: .utf8)) ?? "" }
