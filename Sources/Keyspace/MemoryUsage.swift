@@ -2,13 +2,25 @@ import Encodings
 import Primitives
 
 extension Entry {
-    /// Bytes that the key and its value take, as the allocator rounds them, with the key's slots in its database's
-    /// tables. Elements of big collections are not all visited: `samples` of them stand for the rest (0: all are).
+    /// Bytes that the key and its value take, as the allocator rounds them, with the key's slots in tables of a usual
+    /// fullness. Elements of big collections are not all visited: `samples` of them stand for the rest (0: all are).
     package func memoryBytes(samples: Int) -> Int {
         // A slot is 8 bytes of a bucket of 64 that is filled with about four.
         let slots = 16 * (1 + (hasExpire ? 1 : 0) + (hasFieldExpires ? 1 : 0))
-        return slots + MemoryUsage.block(base) + valueBytes(samples)
+        return slots + ownBytes(samples)
     }
+
+    /// The same, with a key's share in its database's tables as they are.
+    package func memoryBytes(in database: Database, samples: Int) -> Int {
+        var bytes = ownBytes(samples) + MemoryUsage.share(database.keys.overheadBytes, database.keys.count)
+        if hasExpire { bytes += MemoryUsage.share(database.expires.overheadBytes, database.expires.count) }
+        if hasFieldExpires {
+            bytes += MemoryUsage.share(database.fieldExpires.overheadBytes, database.fieldExpires.count)
+        }
+        return bytes
+    }
+
+    private func ownBytes(_ samples: Int) -> Int { MemoryUsage.block(base) + valueBytes(samples) }
 
     private func valueBytes(_ samples: Int) -> Int {
         if isEmbedded || encoding == .int { return 0 }
@@ -31,8 +43,11 @@ extension Entry {
 }
 
 private enum MemoryUsage {
-    /// A block with the word that the allocator keeps before it.
-    static func block(_ pointer: UnsafeMutableRawPointer) -> Int { Heap.usableSize(pointer) + 8 }
+    /// As `Heap` counts it.
+    static func block(_ pointer: UnsafeMutableRawPointer) -> Int { Heap.usableSize(pointer) }
+
+    /// One key's part of a table. What a table keeps for keys that are gone is not the fault of those that are left.
+    static func share(_ bytes: Int, _ count: Int) -> Int { min(bytes / max(count, 1), 32) }
 
     static func table<Element: HashElement>(_ table: HashTable<Element>, _ samples: Int) -> Int {
         var iterator = table.makeIterator()

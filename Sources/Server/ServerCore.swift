@@ -16,6 +16,8 @@ package struct ServerStatistics {
     package var queryLimitDisconnections = 0
     package var outputLimitDisconnections = 0
     package var evictedClients = 0
+    /// Records of the log that answered an error when they were replayed.
+    package var unexpectedErrors = 0
     /// Reads and writes that I/O threads shared.
     package var threadedReads = 0
     package var threadedWrites = 0

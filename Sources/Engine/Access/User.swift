@@ -6,7 +6,8 @@ package struct UserRules: Equatable {
     package internal(set) var isEnabled = false
     /// Whoever gives this name is let in.
     package internal(set) var needsNoPassword = false
-    var skipsSanitizing = false
+    /// What this user RESTOREs is looked at less closely, if `sanitize-dump-payload` is `clients`.
+    package internal(set) var skipsSanitizing = false
     /// SHA-256 in 64 lower-case hex digits.
     package internal(set) var passwords: [[UInt8]] = []
     package internal(set) var root: Selector

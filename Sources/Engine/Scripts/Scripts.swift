@@ -175,6 +175,8 @@ package final class ScriptRunner: ScriptHost {
     }
 
     private var refusal: CommandError {
+        let state = engine.state
+        if state.writeRefusal == nil, state.snapshotRefusal == nil, let error = state.refusal { return error }
         guard let line = engine.state.writeRefusal else {
             return .text("""
                 MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \

@@ -1,4 +1,5 @@
 import Commands
+import Engine
 import Keyspace
 import Primitives
 import Storage
@@ -15,12 +16,12 @@ package enum DumpCommands {
                 keys: "idx:1>rng:0/1/0{OW,update}", group: .generic, since: "2.6.0",
                 complexity: "O(1);O(N*M);O(1*M);O(N*M*log(N));O(log(N))",
                 summary: "Creates a key from the bytes that DUMP gave.", arguments: schema, propagates: .rewritten,
-                .data(restore)),
+                .server(restore)),
         Command("restore-asking", arity: -4, [.write, .denyoom, .asking, .systemCommand],
                 [.keyspace, .write, .slow, .dangerous], keys: "idx:1>rng:0/1/0{OW,update}", group: .server,
                 since: "3.0.0", complexity: "O(1);O(N*M);O(1*M);O(N*M*log(N));O(log(N))",
                 summary: "RESTORE during the migration of a hash slot, used by the cluster itself.",
-                arguments: schema, propagates: .rewritten, .data(restore)),
+                arguments: schema, propagates: .rewritten, .server(restore)),
     ]
 
     private static let schema: StaticString = """
@@ -66,7 +67,15 @@ package enum DumpCommands {
         }
     }
 
-    private static func restore(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+    private static func restore(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        let isTrusted = core.configuration.sanitizeDumpPayload == .clients
+            && core.engine.current.user?.rules.skipsSanitizing == true
+        try restore(&core.engine.keyspace, &call, isTrusted: call.isReplay || isTrusted)
+    }
+
+    /// - Parameter isTrusted: what would only show when it is looked for is not looked for.
+    private static func restore(_ keyspace: inout Keyspace, _ call: inout Call, isTrusted: Bool)
+        throws(CommandError) {
         let options = try Options(call)
         let key = call[1], payload = call[3]
         let exists = keyspace.find(key, in: call.database, .peek) != nil
@@ -75,10 +84,10 @@ package enum DumpCommands {
         guard RDBPayload.isIntact(payload, believesChecksum: keyspace.believesChecksums) else {
             throw .text("ERR DUMP payload version or checksum are wrong")
         }
-        guard let value = decoded(payload, keyspace, isTrusted: call.isReplay) else {
+        guard let value = decoded(payload, keyspace, isTrusted: isTrusted) else {
             throw .text("ERR Bad data format")
         }
-        if !call.isReplay { keyspace.statistics.payloadsChecked += 1 }
+        if !isTrusted { keyspace.statistics.payloadsChecked += 1 }
         call.reply.ok()
         var expire: UnixMilliseconds?
         if ttl != 0 {

@@ -46,7 +46,8 @@ enum MemoryCommands {
             call.reply.null()
             return
         }
-        call.reply.integer(entry.memoryBytes(samples: samples))
+        let database = core.engine.keyspace.databases[call.database]
+        call.reply.integer(entry.memoryBytes(in: database, samples: samples))
     }
 
     private static func stats(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
@@ -112,24 +113,7 @@ enum MemoryCommands {
     }
 
     private static func doctor(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        let facts = MemoryFacts(core)
-        var text = ""
-        if facts.used < 5 << 20 {
-            text = "This instance is empty or uses very little memory: there is nothing to find out.\n"
-        } else {
-            if facts.peak > facts.used + facts.used / 2 {
-                text += "* Peak: memory once was \(InfoWriter.human(facts.peak)); freed pages may not have gone back "
-                text += "to the system. MEMORY PURGE gives back what it can.\n"
-            }
-            if facts.fragmentation > 1.4, facts.resident - facts.used > 10 << 20 {
-                text += "* Fragmentation: the process holds \(InfoWriter.fixed(facts.fragmentation, 2)) times what "
-                text += "the data takes.\n"
-            }
-            if facts.clients > 0, facts.clients / max(core.connections.count, 1) > 200 << 10 {
-                text += "* Clients: their buffers hold \(InfoWriter.human(facts.clients)).\n"
-            }
-            if text.isEmpty { text = "No problem with memory was found.\n" }
-        }
+        var text = MemoryDoctor(core).report
         text.withUTF8 { call.reply.verbatim("txt", Bytes($0)) }
     }
 

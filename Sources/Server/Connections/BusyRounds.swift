@@ -38,6 +38,7 @@ extension ServerCore {
         // The batch of requests is in use, too: as during a pause, requests are taken one by one.
         traffic.pointee.isPaused = true
         updateClock()
+        deliverReadAhead()
         loop.runAside { $0.isClient || $0 is Listener }
         persistence.flush()
         let gated = gatedConnections

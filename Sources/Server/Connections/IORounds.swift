@@ -61,7 +61,11 @@ extension ServerCore {
             } else {
                 forgetPlans(events, start..<end)
             }
-            for index in start..<end { loop.deliver(events[index]) }
+            for index in start..<end {
+                threads.undelivered = .init(start: events + index + 1, count: end - index - 1)
+                loop.deliver(events[index])
+            }
+            threads.undelivered = nil
             // One that was closed, or is not listened to any more, has not asked for its outcome.
             forgetPlans(events, start..<end)
             start = end
@@ -70,6 +74,15 @@ extension ServerCore {
 
     private func forgetPlans(_ events: UnsafeMutablePointer<epoll_event>, _ range: Range<Int>) {
         for index in range { reader(events[index])?.readAhead = nil }
+    }
+
+    /// In the middle of a script: clients whose turn in the round is yet to come, and whose input is read already, so
+    /// that the kernel tells no more of it. The events' own turn comes to nothing then.
+    func deliverReadAhead() {
+        guard let threads = ioThreads, let events = threads.undelivered else { return }
+        for event in events {
+            if let connection = reader(event), connection.readAhead != nil, !connection.rests { loop.deliver(event) }
+        }
     }
 
     /// The client that the event makes read; nil: it is something else.

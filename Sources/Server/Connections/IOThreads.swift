@@ -67,6 +67,9 @@ final class IOThreads: @unchecked Sendable {
     private let batches: UnsafeMutablePointer<RequestBatch>
     /// Where jobs that read may put their bytes: `Connection.sharedReadBytes` for each.
     private let buffers: UnsafeMutableRawPointer
+    /// Events of the round whose sockets are read already, and whose turn is yet to come.
+    var undelivered: UnsafeMutableBufferPointer<epoll_event>?
+
     private let workers: [Worker]
     private let claims = Atomic<Int>(0)
     private let completed = Atomic<Int>(0)

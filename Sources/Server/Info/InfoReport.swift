@@ -16,6 +16,7 @@ enum InfoReport {
         if sections.contains(.stats) { stats(core, &writer) }
         if sections.contains(.replication) { replication(core, &writer) }
         if sections.contains(.cpu) { processor(&writer) }
+        if sections.contains(.hotKeys) { hotKeys(core, &writer) }
         if sections.contains(.modules) { writer.section("Modules") }
         if sections.contains(.commandStats) { commandStatistics(core, &writer) }
         if sections.contains(.errorStats) { errorStatistics(core, &writer) }
@@ -119,6 +120,9 @@ enum InfoReport {
         writer.section("Replication")
         writer.field("role", "master")
         writer.field("connected_slaves", 0)
+        if core.configuration.minReplicasToWrite > 0 && core.configuration.minReplicasMaxLag > 0 {
+            writer.field("min_slaves_good_slaves", 0)
+        }
         writer.field("master_failover_state", "no-failover")
         writer.field("master_replid", core.control.identity.replicationID)
         writer.field("master_replid2", String(repeating: "0", count: 40))
@@ -145,6 +149,15 @@ enum InfoReport {
         time("used_cpu_user_children", children.user)
         time("used_cpu_sys_main_thread", thread.system)
         time("used_cpu_user_main_thread", thread.user)
+    }
+
+    /// As newer systems have it: while there is a session of HOTKEYS, or what one found.
+    private static func hotKeys(_ core: ServerCore, _ writer: inout InfoWriter) {
+        guard let session = core.engine.hotKeys else { return }
+        session.checkEnd(core.engine.keyspace.now)
+        writer.section("Hotkeys")
+        writer.field("hotkeys-tracking-active", session.isActive)
+        writer.field("hotkeys-cmd-cpu-time", Int(session.total.nanoseconds / 1000))
     }
 
     private static func keyspace(_ core: ServerCore, _ writer: inout InfoWriter) {

@@ -1,6 +1,6 @@
 import Primitives
 
-/// Sections of INFO; the order of the raw values is the order in which they are printed.
+/// Sections of INFO.
 struct InfoSections: OptionSet {
     let rawValue: UInt32
 
@@ -18,10 +18,11 @@ struct InfoSections: OptionSet {
     static let cluster = InfoSections(rawValue: 1 << 11)
     static let keyspace = InfoSections(rawValue: 1 << 12)
     static let debug = InfoSections(rawValue: 1 << 13)
+    static let hotKeys = InfoSections(rawValue: 1 << 14)
 
     static let standard: InfoSections = [
-        .server, .clients, .memory, .persistence, .stats, .replication, .cpu, .modules, .errorStats, .cluster,
-        .keyspace,
+        .server, .clients, .memory, .persistence, .stats, .replication, .cpu, .hotKeys, .modules, .errorStats,
+        .cluster, .keyspace,
     ]
     static let everything: InfoSections = standard.union([.commandStats, .latencyStats])
 
@@ -30,6 +31,7 @@ struct InfoSections: OptionSet {
         ("stats", .stats), ("replication", .replication), ("cpu", .cpu), ("module_list", .modules),
         ("modules", .modules), ("commandstats", .commandStats), ("errorstats", .errorStats),
         ("latencystats", .latencyStats), ("cluster", .cluster), ("keyspace", .keyspace), ("debug", .debug),
+        ("hotkeys", .hotKeys),
         ("default", .standard), ("all", .everything), ("everything", .everything),
     ]
 

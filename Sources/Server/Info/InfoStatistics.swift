@@ -35,7 +35,7 @@ extension InfoReport {
         writer.field("tracking_total_keys", engine.tracking.keyCount)
         writer.field("tracking_total_items", engine.tracking.itemCount)
         writer.field("tracking_total_prefixes", engine.tracking.prefixCount)
-        writer.field("unexpected_error_replies", 0)
+        writer.field("unexpected_error_replies", counts.unexpectedErrors)
         writer.field("total_error_replies", engine.errorReplies)
         writer.field("dump_payload_sanitizations", engine.keyspace.statistics.payloadsChecked)
         writer.field("total_reads_processed", counts.reads)
@@ -111,6 +111,7 @@ extension InfoReport {
     static func latencyStatistics(_ core: ServerCore, _ writer: inout InfoWriter) {
         writer.section("Latencystats")
         let table = core.engine.table
+        if !core.configuration.latencyTracking { return }
         let percents = core.configuration.latencyTrackingInfoPercentiles
         for id in 0..<table.count {
             guard let histogram = core.engine.histograms[id] else { continue }
@@ -128,11 +129,12 @@ extension InfoReport {
         writer.field("eventloop_duration_cron_sum", core.control.loop.cronNanoseconds / 1000)
         writer.field("eventloop_duration_max", core.control.loop.longest / 1000)
         writer.field("eventloop_cmd_per_cycle_max", core.control.loop.mostCommands)
-        // Scripts have no allocator of their own.
-        for name in ["allocator_allocated_lua", "allocator_active_lua", "allocator_resident_lua",
-                     "allocator_frag_bytes_lua"] {
-            writer.field(named: name, "0")
-        }
+        // Scripts have no arena of their own: what both interpreters hold is all that can be told.
+        let held = core.engine.scripts.scriptBytes + core.engine.scripts.functionBytes
+        writer.field("allocator_allocated_lua", held)
+        writer.field("allocator_active_lua", held)
+        writer.field("allocator_resident_lua", held)
+        writer.field("allocator_frag_bytes_lua", 0)
     }
 }
 
@@ -145,6 +147,5 @@ extension ServerCore {
         control.loop = LoopStatistics()
         control.replyBufferShrinks = 0
         control.replyBufferExpands = 0
-        control.peakMemory = Heap.usedBytes
     }
 }

@@ -249,7 +249,7 @@ package final class Persistence {
     func image(_ purpose: SnapshotPurpose, prefix: String, suffix: String, final: String?) -> SnapshotImage {
         SnapshotImage(databases: engine.keyspace.databases, databaseCount: engine.keyspace.databaseCount,
                       purpose: purpose, options: snapshotOptions(purpose),
-                      keyDelay: purpose.isDump ? configuration.rdbKeySaveDelay : 0,
+                      keyDelay: configuration.rdbKeySaveDelay,
                       paths: SnapshotPaths(prefix: prefix, suffix: suffix, final: final),
                       disk: core.environment.imageDisk)
     }

@@ -85,6 +85,7 @@ struct LogReplay {
         }
         if let torn { try cut(torn.entry, torn.end) }
         run.result.position = chain.position
+        core.statistics.unexpectedErrors += run.result.failures
         if run.result.failures > 0 {
             core.log.write(.warning, "\(run.result.failures) records of the AOF answered an error when they were "
                            + "replayed; the first: \(run.firstFailure)")

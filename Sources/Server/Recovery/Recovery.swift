@@ -301,7 +301,7 @@ enum Recovery {
         defer { persistence.fileSystem.close(file) }
         let source = try RDBCompressedFile.source(file, in: persistence.fileSystem)
         var result = try RDBLoader.load(RDBInput(dump.path, source), into: &keyspace(core).pointee, options: options) {
-            tellProgress(core, loaded: $0.bytes, keys: $0.keys)
+            tellProgress(core, loaded: $0.bytes, keys: $0.keys, usedMemory: $0.usedMemory)
         }
         persistence.lastLoadKeysLoaded = result.keysLoaded
         persistence.lastLoadKeysExpired = result.keysExpired
@@ -363,8 +363,9 @@ enum Recovery {
     }
 
     /// Answers clients, and tells how far loading is, every five seconds.
-    static func tellProgress(_ core: ServerCore, loaded: Int, keys: Int) {
+    static func tellProgress(_ core: ServerCore, loaded: Int, keys: Int, usedMemory: Int = 0) {
         guard var loading = core.persistence.loading else { return }
+        if usedMemory > 0 { loading.usedMemory = usedMemory }
         loading.loadedBytes = loading.finishedBytes + loaded
         let now = MonotonicNanoseconds.now()
         if now.nanoseconds(since: loading.lastLog) > 5_000_000_000 {

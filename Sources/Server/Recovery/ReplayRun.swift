@@ -70,7 +70,7 @@ struct ReplayRun {
         let input = reader.beginPreamble()
         let core = core
         var loaded = try RDBLoader.load(input, into: &Recovery.keyspace(core).pointee, options: options) {
-            Recovery.tellProgress(core, loaded: $0.bytes, keys: $0.keys)
+            Recovery.tellProgress(core, loaded: $0.bytes, keys: $0.keys, usedMemory: $0.usedMemory)
         }
         reader.endPreamble(loaded.endOffset)
         Recovery.tell(core, loaded)

@@ -33,6 +33,8 @@ package struct RDBLoadProgress: Sendable {
     /// Read from the file so far (after decompression).
     package var bytes: Int
     package var keys: Int
+    /// What the file says its data set took in memory, in bytes; 0: it didn't say.
+    package var usedMemory = 0
 }
 
 package struct RDBLoadResult: ~Copyable {
@@ -108,6 +110,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     private var database = 0
     private var nextProgress: Int
     private var result = RDBLoadResult()
+    private var usedMemory = 0
 
     init(_ path: String, _ keyspace: UnsafeMutablePointer<Keyspace>, _ options: RDBLoadOptions,
          _ progress: @escaping (RDBLoadProgress) -> Void) {
@@ -123,6 +126,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     mutating func begin(_ version: RDBVersion) { result.version = version }
 
     mutating func aux(_ name: Bytes, _ value: Bytes, at offset: Int) {
+        if name.elementsEqual("used-mem".utf8) { usedMemory = Int(clamping: Decimal.parseInt64(value) ?? 0) }
         // Some servers write one for every key.
         guard result.aux.count < RDBLimits.findings else { return }
         result.aux.append((String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self)))
@@ -171,7 +175,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
 
     mutating func end(_ checksum: RDBChecksum, at offset: Int) {
         result.checksum = checksum
-        progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded))
+        progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded, usedMemory: usedMemory))
     }
 
     mutating func value(of key: Bytes, _ attributes: RDBKeyAttributes, _ type: RDBType,
@@ -208,6 +212,6 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
 
     private mutating func tellProgress(_ offset: Int) {
         nextProgress = offset &+ options.progressInterval
-        progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded))
+        progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded, usedMemory: usedMemory))
     }
 }

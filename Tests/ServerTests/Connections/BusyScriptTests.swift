@@ -37,6 +37,26 @@ import Testing
         #expect(try late.ask("PING", reply: "+PONG\r\n"))
     }
 
+    /// With I/O threads the requests of a round are read before the first of them is executed.
+    @Test func aRequestOfTheRoundThatTheScriptBeganInWaitedForItsEnd() throws {
+        let server = try ServerProcess(["--busy-reply-threshold", "50", "--io-threads", "3", "--io-threads-do-reads",
+                                        "yes", "--io-threads-always-active", "yes", "--enable-debug-command", "yes"])
+        let blocker = try server.client(), slow = try server.client()
+        let others = try (0..<4).map { _ in try server.client() }
+        for client in [blocker, slow] + others { #expect(try client.ask("PING", reply: "+PONG\r\n")) }
+        try blocker.send(request(["DEBUG", "SLEEP", "0.5"]))
+        try slow.send(request(["EVAL", "while true do end", "0"]))
+        for other in others { try other.send(request(["PING"])) }
+        // Those whose turn came before the script's were answered as ever.
+        for other in others {
+            let start = try other.text(5)
+            #expect(start == "+PONG" || start == "-BUSY")
+            _ = try other.text(start == "+PONG" ? 2 : busy("SCRIPT").utf8.count - 5)
+        }
+        #expect(try others[0].ask("SCRIPT", "KILL", reply: "+OK\r\n"))
+        #expect(try slow.text(43) == "-ERR Script killed by user with SCRIPT KILL")
+    }
+
     @Test func aScriptThatWroteIsNotEndedAndLeavesNothing() throws {
         let server = try ServerProcess(["--busy-reply-threshold", "50", "--appendonly", "yes"])
         let slow = try server.client(), other = try server.client()

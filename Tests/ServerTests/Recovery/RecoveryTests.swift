@@ -207,6 +207,7 @@ import Testing
         #expect(server.logs("Background saving terminated by signal 9"))
         #expect(eventually { !server.files().contains("temp-\(child).rdb") })
         #expect(server.call("SET", "a", "1") == "OK")
+        #expect(server.call("CONFIG", "SET", "rdb-key-save-delay", "0") == "OK")
         server.call("BGREWRITEAOF")
         #expect(server.logs("Background AOF rewrite finished successfully"))
     }

@@ -127,7 +127,11 @@ enum HotkeysCommands {
         field("tracking-active", session.isActive ? 1 : 0)
         field("sample-ratio", settings.ratio)
         reply.bulk("selected-slots")
-        reply.array(0)
+        // Of a stand-alone server: all of them.
+        reply.array(1)
+        reply.array(2)
+        reply.integer(0)
+        reply.integer(16383)
         field("all-commands-all-slots-us", Int64(session.total.nanoseconds / 1000))
         field("net-bytes-all-commands-all-slots", Int64(session.total.bytes))
         field("collection-start-time-unix-ms", session.start.rawValue)
