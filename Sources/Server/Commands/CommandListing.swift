@@ -41,7 +41,7 @@ enum CommandListing {
 
     /// Rows of commands that are no subcommands.
     static func topLevel(_ table: CommandTable) -> [CommandTable.Row] {
-        (0..<table.count).map { table.rows[$0] }.filter { $0.parent < 0 }
+        (0..<table.count).map { table.rows[$0] }.filter { $0.parent < 0 && table.isReachable($0.id) }
     }
 
     // MARK: COMMAND, COMMAND INFO

@@ -24,7 +24,9 @@ final class DurableServer {
 
     /// Starts it; false if it ends or never answers.
     @discardableResult
-    func start(_ arguments: String...) throws -> Bool {
+    func start(_ arguments: String...) throws -> Bool { try start(with: arguments) }
+
+    func start(with arguments: [String]) throws -> Bool {
         port = Int(try ServerProcess.freePort())
         let path = directory.path("out.log")
         _ = FileManager.default.createFile(atPath: path, contents: nil)
