@@ -289,7 +289,7 @@ package final class EngineLoop: @unchecked Sendable {
     /// Nanoseconds.
     private static let longestLook: Int64 = 50_000
 
-    // While all clients wait for another thread, whoever comes meanwhile could only be executed, not answered: a request
+    // While all clients wait for another thread, whoever comes could only be executed, not answered: a request
     // that wakes the loop costs its sender much and gains nothing. And where that thread is soon done, a processor that
     // falls asleep for so short a time wakes late. So the loop stays awake and lets the other thread run, until it is
     // done; what has come by then is executed in one round.
