@@ -10,6 +10,8 @@ let house: [SwiftSetting] = [
 
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+
 let package = Package(
     name: "swift-redis",
     products: [
@@ -36,11 +38,12 @@ let package = Package(
         .target(name: "Keyspace", dependencies: ["Encodings", "Primitives"], swiftSettings: house),
         .target(name: "Storage",
                 dependencies: ["Keyspace", "Encodings", "RESP", "Primitives", "CLZ4", "CZlib", "CShims",
-                               .product(name: "Histogram", package: "hdrhistogram-swift")],
+                               histogram],
                 swiftSettings: house),
         .target(name: "Commands", dependencies: ["Keyspace", "Encodings", "RESP", "Primitives"], swiftSettings: house),
         .target(name: "Scripting", dependencies: ["RESP", "Primitives", "CScripting"], swiftSettings: house),
-        .target(name: "Engine", dependencies: ["Commands", "Scripting", "Keyspace", "Encodings", "RESP", "Primitives"],
+        .target(name: "Engine",
+                dependencies: ["Commands", "Scripting", "Keyspace", "Encodings", "RESP", "Primitives", histogram],
                 swiftSettings: house),
         .target(name: "Server",
                 dependencies: ["Engine", "Scripting", "Commands", "Storage", "Keyspace", "Encodings", "RESP", "Primitives", "CShims",

@@ -84,8 +84,10 @@ static void account(void *pointer) {
 
 static void *checked(void *pointer, size_t byteCount) {
     if (pointer == NULL) {
-        fprintf(stderr, "Out Of Memory allocating %zu bytes!\n", byteCount);
-        abort();
+        static char line[64];
+        snprintf(line, sizeof line, "Out Of Memory allocating %zu bytes!\n", byteCount);
+        fputs(line, stderr);
+        sr_crash(line);
     }
     return pointer;
 }

@@ -102,10 +102,11 @@ extension Engine {
             release(session)
             return
         }
-        let before = current
+        let before = current, began = latencyMonitor.isOn ? monotonicNow : 0
         current = session
         run(session, waiting.command.id, waiting.command.arguments, raw: nil, isRetry: true, mayBlock: true)
         current = before
+        if began != 0 { noteLatency("command-unblocking", since: began) }
         if effects.pointee.block != nil { return }
         release(session)
     }

@@ -65,6 +65,12 @@ extension Engine {
         }
     }
 
+    /// For the latency monitor: what began at `start`, by the monotonic clock, ended just now.
+    package func noteLatency(_ event: String, since start: UInt64) {
+        guard latencyMonitor.isOn else { return }
+        latencyMonitor.add(event, milliseconds: Int64((monotonicNow &- start) / 1_000_000), at: keyspace.now)
+    }
+
     // MARK: Large requests and replies, expensive keys
 
     /// What a request took on its way, if it was not kept as it came.

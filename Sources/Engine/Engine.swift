@@ -139,6 +139,10 @@ package final class Engine {
     var unitPushes: [(Session, Int)] = []
     /// Between a command's begin and the gating of its reply.
     var isRunning = false
+    /// Of the command that runs, or ran last; theirs is the memory of whoever runs it.
+    private var latestArguments: Arguments?
+    /// For a crash report.
+    package var runningArguments: Arguments? { isRunning ? latestArguments : nil }
     package let slowLog = SlowLog()
     package let largeRequests = SlowLog()
     package let largeReplies = SlowLog()
@@ -258,6 +262,7 @@ package final class Engine {
         let start = session.output.pointee.count
         effects.pointee.reset()
         isRunning = true
+        latestArguments = arguments
         redactedArguments = 0
         session.lastCommandID = id
         if !isInUnit { keyspace.stamps.begin() }

@@ -159,14 +159,15 @@ extension Engine {
             serveReadyKeys()
             current = before
         }
-        let took = Int64((monotonicNow &- began) / 1_000_000)
-        latencyMonitor.add("eviction-cycle", milliseconds: took, at: keyspace.now)
+        noteLatency("eviction-cycle", since: began)
         return result
     }
 
     private func evict(_ entry: Entry, _ hash: UInt64, _ database: Int) -> Int {
         let key = OwnedBytes(copying: entry.key)
+        let began = latencyMonitor.isOn ? monotonicNow : 0
         let setAside = keyspace.evict(entry, hash, in: database, lazily: eviction.isLazy)
+        if began != 0 { noteLatency("eviction-del", since: began) }
         changesSinceSave += 1
         if isLogging { logRemoval(key.bytes, database, eviction.isLazy ? "UNLINK" : "DEL") }
         announce(KeyEvent(key: key.bytes, database: database, eventClass: .evicted, event: "evicted",

@@ -101,6 +101,7 @@ extension Engine {
         }
         expireCycle.account(looked: looked, due: due, spent: monotonicNow &- start, hitLimit: hitLimit)
         if !readyKeys.isEmpty { serveReadyKeys() }
+        noteLatency("expire-cycle", since: start)
     }
 
     // MARK: Keys
@@ -158,8 +159,9 @@ extension Engine {
             }
             found += due.count
             for element in due {
-                let entry = Entry(element)
+                let entry = Entry(element), began = latencyMonitor.isOn ? monotonicNow : 0
                 keyspace.deleteExpired(entry, place.pointee.keys.hash(entry.key), in: database)
+                if began != 0 { noteLatency("expire-del", since: began) }
             }
             due.removeAll(keepingCapacity: true)
             expireCycle.due = due

@@ -31,6 +31,7 @@ extension ServerCore {
     func cron() {
         let began = MonotonicNanoseconds.now().rawValue
         defer { control.loop.cronNanoseconds += Int(MonotonicNanoseconds.now().rawValue - began) }
+        armWatchdog()
         engine.retryKeylessWaiters()
         if pause == nil { engine.runSlowExpireCycle(hz: cronRate) }
         if configuration.activerehashing { engine.rehashTables(budget: 1_000_000) }

@@ -110,9 +110,15 @@ extension ServerCore {
             return
         }
         let began = MonotonicNanoseconds.now().rawValue
-        if control.logFlushSleep > 0 { usleep(control.logFlushSleep) }
+        if control.logFlushSleep > 0 { sleepBeforeWrite() }
         persistence.flush()
         control.loop.logNanoseconds += Int(MonotonicNanoseconds.now().rawValue - began)
+    }
+
+    /// DEBUG AOF-FLUSH-SLEEP: as if the disk took that long.
+    private func sleepBeforeWrite() {
+        usleep(control.logFlushSleep)
+        if persistence.log != nil { persistence.noteWrite(nanoseconds: Int64(control.logFlushSleep) * 1000) }
     }
 
     /// The log's durable offset moved: whatever waited for it may leave.

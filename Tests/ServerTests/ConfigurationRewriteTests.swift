@@ -80,7 +80,7 @@ struct ConfigurationRewriteTests {
                 "debug", "allchannels", "swapdb", "always", "panic", "hostname", "local3", "save now", "1 2 3", "KEx",
                 "10 20", "normal 1 2 3", "127.0.0.1 ::1", "127.0.0.1 7000", "10 99", "allkeys-lru", "systemd", "9", "3",
                 "2097153", "CN", "refuse", "quarantine", "lz4", "30 \"x",
-                "rdb:x",
+                "rdb:x", "json", "iso8601",
             ]
             for candidate in candidates {
                 let old = directive.text(configuration)

@@ -11,7 +11,13 @@ final class ServerRun {
     private let output: FileHandle
 
     /// Starts it with a configuration file, if one is given, with `--port` and `--dir`, and what else is given.
-    init(file: String? = nil, _ arguments: String..., environment: [String: String] = [:]) throws {
+    convenience init(file: String? = nil, _ arguments: String..., environment: [String: String] = [:]) throws {
+        try self.init(file: file, arguments: arguments, environment: environment)
+    }
+
+    /// - Parameter pipe: takes standard output and error; nil: the file `out.log`.
+    init(file: String? = nil, arguments: [String], environment: [String: String] = [:],
+         output pipe: Pipe? = nil) throws {
         directory = try TemporaryDirectory()
         port = Int(try ServerProcess.freePort())
         let log = directory.path("out.log")
@@ -20,8 +26,8 @@ final class ServerRun {
         process.executableURL = Self.program
         process.arguments = (file.map { [$0] } ?? []) + ["--port", "\(port)", "--dir", directory.path] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.standardOutput = output
-        process.standardError = output
+        process.standardOutput = pipe ?? output
+        process.standardError = pipe ?? output
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
         try process.run()
     }
@@ -50,7 +56,7 @@ final class ServerRun {
     }
 
     static func waits(_ condition: () -> Bool) -> Bool {
-        for _ in 0..<500 {
+        for _ in 0..<1500 {
             if condition() { return true }
             usleep(20_000)
         }

@@ -102,32 +102,6 @@ import Testing
         #expect(log.contains("bye bye"))
     }
 
-    @Test func systemdIsTold() throws {
-        let listener = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-        defer { close(listener) }
-        let path = "/tmp/swift-redis-notify-\(getpid())"
-        unlink(path)
-        defer { unlink(path) }
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        let bound = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        #expect(bound == 0)
-        let server = try ServerRun("--supervised", "auto", environment: ["NOTIFY_SOCKET": path])
-        #expect(server.becomesReady())
-        var text = ""
-        for _ in 0..<2 {
-            var bytes = [UInt8](repeating: 0, count: 1000)
-            let count = recv(listener, &bytes, bytes.count, 0)
-            text += String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)
-        }
-        #expect(text.contains("READY=1"))
-    }
-
     // MARK: Running
 
     @Test func clientsOverTheLimitAreRefused() throws {
@@ -210,16 +184,5 @@ import Testing
         #expect(server.answer("SHUTDOWN ABORT\r\n") == "-ERR No shutdown in progress.\r\n")
         #expect(server.answer("SHUTDOWN NOW FORCE NOSAVE\r\n") == "")
         #expect(server.exitStatus() == 0)
-    }
-
-    @Test func aCrashIsReported() throws {
-        let server = try ServerRun("--save", "")
-        #expect(server.becomesReady())
-        kill(server.process.processIdentifier, SIGSEGV)
-        #expect(server.exitStatus() == -SIGSEGV)
-        for text in ["=== REDIS BUG REPORT START", "Redis 7.4.1 crashed by signal: 11", "STACK TRACE",
-                     "=== REDIS BUG REPORT END"] {
-            #expect(server.log.contains(text))
-        }
     }
 }

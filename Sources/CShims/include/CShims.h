@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "ProcessShims.h"
+#include "Reports.h"
 #if defined(__linux__)
 // Not in the Glibc module.
 #include <sys/epoll.h>

@@ -1,5 +1,4 @@
-// What a process does about itself that Swift can't say: variadic prctl, the memory behind argv, signal handlers that
-// may only touch C.
+// What a process does about itself that Swift can't say: variadic prctl, the memory behind argv.
 #pragma once
 
 /// Keeps the places of argv and the environment, for sr_set_process_title; copies the environment elsewhere. Once,
@@ -10,9 +9,3 @@ void sr_set_process_title(const char *title);
 
 /// PR_SET_THP_DISABLE: huge pages make a forked child's copy-on-write dear. Returns 0 or errno.
 int sr_disable_huge_pages(void);
-
-/// Installs handlers of SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGABRT that write a report to the log and then
-/// let the signal take its course.
-/// path: the log; empty: standard output. version: as it is to be named. Both are copied.
-void sr_install_crash_report(const char *path, const char *version);
-void sr_remove_crash_report(void);

@@ -21,6 +21,9 @@ package final class LatencyMonitor {
 
     init() {}
 
+    /// Whether it is worth to read a clock.
+    package var isOn: Bool { threshold > 0 }
+
     /// Notes `name` if it took too long.
     package func add(_ name: String, milliseconds: Int64, at time: UnixMilliseconds) {
         guard threshold > 0, milliseconds >= threshold else { return }

@@ -124,18 +124,30 @@ enum LatencyCommands {
         }
         var text = "Events that took longer than \(monitor.threshold) ms:\n\n"
         for (number, (name, event)) in monitor.events.sorted(by: { $0.key < $1.key }).enumerated() {
-            let times = event.samples.map(\.milliseconds)
-            let mean = times.isEmpty ? 0 : times.reduce(0, +) / Int64(times.count)
-            text += "\(number + 1). \(name): \(times.count) spikes, on average \(mean) ms, "
-            text += "at worst \(event.maximum) ms. \(advice(name))\n"
+            text += "\(number + 1). \(name): \(describe(event, core.engine.keyspace.now.seconds)) \(advice(name))\n"
         }
         return text
+    }
+
+    private static func describe(_ event: LatencyMonitor.Event, _ now: Int64) -> String {
+        let times = event.samples.map(\.milliseconds), count = Int64(max(times.count, 1))
+        let mean = times.reduce(0, +) / count
+        let deviation = times.map { abs($0 - mean) }.reduce(0, +) / count
+        let seconds = Double(max(now - (event.samples.first?.second ?? now), 0)) / Double(count)
+        return "\(times.count) spikes, on average \(mean) ms (mean deviation \(deviation) ms), one in "
+            + "\(InfoWriter.fixed(seconds, 1)) seconds, at worst \(event.maximum) ms."
     }
 
     private static func advice(_ event: String) -> String {
         switch event {
         case "command": "See SLOWLOG for the commands; commands over many elements can be split or use SCAN."
         case "fast-command": "Fast commands that are slow mean that the machine is: look at CPU, swap, virtualisation."
+        case "command-unblocking":
+            "What a waiting client got took long to make: see SLOWLOG, and smaller COUNTs help."
+        case "while-blocked-cron": "Clients were served slowly while data was loaded or a script ran for long."
+        case "rdb-unlink-temp-file": "Removing a big file takes long here; the engine does not wait for it."
+        case "expire-del", "eviction-del":
+            "Big values are freed by the engine: lazyfree-lazy-expire and -eviction leave that to a thread."
         case "fork": "Forking takes long: less memory per instance or no transparent huge pages help."
         case let name where name.hasPrefix("aof"): "The disk is slow: look at what else uses it."
         case let name where name.hasPrefix("expire"): "Many keys expire at the same time: spread their TTLs."

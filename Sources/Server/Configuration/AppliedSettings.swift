@@ -14,7 +14,8 @@ extension ServerCore {
             "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
             "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction",
-            "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "hz", "repl-backlog-size",
+            "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "log-format",
+            "log-timestamp-format", "hz", "repl-backlog-size",
             "rdb-version", "rdbcompression", "hll-sparse-max-bytes", "busy-reply-threshold",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
@@ -28,7 +29,7 @@ extension ServerCore {
         engine.notifyClasses = configuration.notifyKeyspaceEvents
         requestLimits.maximumBulkBytes = configuration.protoMaxBulkLen
         engine.tracking.maximumKeys = configuration.trackingTableMaxKeys
-        log.level = configuration.loglevel
+        log.follow(configuration)
         engine.scripts.busyThresholdMilliseconds = configuration.busyReplyThreshold
     }
 }

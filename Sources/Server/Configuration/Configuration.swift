@@ -111,6 +111,7 @@ package final class Configuration {
     package var procTitleTemplate = "{title} {listen-addr} {server-mode}"
     package var localeCollate = ""
     package var supervised = Supervision.no
+    package var disableThp = true
     package var oomScoreAdj = OOMScoreAdjustment.no
     package var databases = 16
     package var hz = 10
@@ -125,6 +126,10 @@ package final class Configuration {
     package var alwaysShowLogo = false
     package var syslogEnabled = false
     package var crashLogEnabled = true
+    package var crashMemcheckEnabled = true
+    package var useExitOnPanic = false
+    /// Milliseconds; 0: none.
+    package var watchdogPeriod = 0
     package var latencyTracking = true
     package var hideUserDataFromLog = false
     package var syslogIdent = "redis"
@@ -132,6 +137,8 @@ package final class Configuration {
     package var logfile = ""
     package var syslogFacility = "local0"
     package var loglevel = LogLevel.notice
+    package var logFormat = LogFormat.legacy
+    package var logTimestampFormat = LogTimestampFormat.legacy
     package var slowlogMaxLen = 128
     package var slowlogLogSlowerThan = 10000
     package var commandlogRequestLargerThan = 1 << 20

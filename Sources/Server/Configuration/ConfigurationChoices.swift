@@ -25,6 +25,15 @@ package enum LogLevel: String, ConfigurationChoice, Sendable {
     }
 }
 
+/// How lines of the log look (Log/LogLine.swift).
+package enum LogFormat: String, ConfigurationChoice, Sendable {
+    case legacy, logfmt, json
+}
+
+package enum LogTimestampFormat: String, ConfigurationChoice, Sendable {
+    case legacy, iso8601, milliseconds
+}
+
 package enum MaxmemoryPolicy: String, ConfigurationChoice {
     case volatileLru = "volatile-lru"
     case volatileLfu = "volatile-lfu"

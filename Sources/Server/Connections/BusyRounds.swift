@@ -15,7 +15,7 @@ import Scripting
 extension ServerCore {
     func connectScripts() {
         let scripts = engine.scripts
-        scripts.serveOthers = { [unowned(unsafe) self] in serveWhileBusy() }
+        scripts.serveOthers = { [unowned(unsafe) self] in measureBlocked { serveWhileBusy() } }
         scripts.freeLater = { [unowned(unsafe) self] interpreter in background.release(interpreter) }
         scripts.onLog = { [unowned(unsafe) self] level, text in
             let levels: [LogLevel] = [.debug, .verbose, .notice, .warning]

@@ -48,7 +48,7 @@ enum InfoReport {
         writer.field("atomicvar_api", "c11-builtin")
         writer.field("gcc_version", "0.0.0")
         writer.field("process_id", Int(getpid()))
-        writer.field("process_supervised", Supervisor.resolve(core.configuration.supervised).rawValue)
+        writer.field("process_supervised", core.lifecycle.supervisor.kind.rawValue)
         writer.field("run_id", identity.runID)
         writer.field("tcp_port", core.configuration.listenedPort)
         writer.field("server_time_usec", now.rawValue)

@@ -3,9 +3,7 @@ import Primitives
 import Glibc
 #endif
 
-// The server's log: `pid:role date * text`, a line each, to standard output or a file.
-//
-//     12345:M 25 Nov 2026 20:40:01.123 * Server initialized
+// The server's log: lines (LogLine.swift) to standard output or a file.
 //
 // The file is opened for every line, so that whoever rotates it needs to tell nobody. A line is one write(2). No lock
 // and no time zone database is touched, so that a forked child may log too.
@@ -13,13 +11,15 @@ import Glibc
 package final class ServerLog: @unchecked Sendable {
     /// Lines below it are dropped.
     package var level = LogLevel.notice
+    package var format = LogFormat.legacy
+    package var timestamps = LogTimestampFormat.legacy
     /// Empty: standard output.
     package var path = ""
     package var writesToSyslog = false
     package var isReplica = false
     private let mainProcess = LogProcess()
     /// East of UTC.
-    private var utcOffsetSeconds = 0
+    package private(set) var utcOffsetSeconds = 0
 
     package init() { refreshTimeZone() }
 
@@ -31,21 +31,29 @@ package final class ServerLog: @unchecked Sendable {
         utcOffsetSeconds = parts.tm_gmtoff
     }
 
+    package func follow(_ configuration: Configuration) {
+        level = configuration.loglevel
+        format = configuration.logFormat
+        timestamps = configuration.logTimestampFormat
+    }
+
     /// The process was forked to go on as a daemon.
     package func becameDaemon() { mainProcess.identifier = getpid() }
 
     package func write(_ level: LogLevel, _ text: String) {
         if level.rank < self.level.rank || self.level == .nothing { return }
-        var line = OwnedBytes(capacity: 256)
-        line.append(prefix(level))
-        // Longer lines are cut, as readers of the log expect of it.
-        line.append(String(decoding: text.utf8.prefix(Self.longestText), as: UTF8.self))
-        line.append(UInt8(ascii: "\n"))
-        put(line.bytes)
-        if writesToSyslog { Syslog.write(level, text) }
+        let process = getpid()
+        let line = LogLine(process: process,
+                           role: process != mainProcess.identifier ? .child : isReplica ? .replica : .primary,
+                           level: level, time: UnixMilliseconds.now(), utcOffsetSeconds: utcOffsetSeconds,
+                           // Longer lines are cut, as readers of the log expect of it.
+                           text: String(decoding: text.utf8.prefix(Self.longestText), as: UTF8.self))
+        let written = line.write(format, timestamps)
+        writeRaw(written + "\n")
+        if writesToSyslog { Syslog.write(level, format == .legacy ? line.text : written) }
     }
 
-    /// Text as it is: the logo, crash reports.
+    /// Text as it is: the logo.
     package func writeRaw(_ text: String) {
         var text = text
         text.withUTF8 { put(Bytes($0)) }
@@ -59,51 +67,8 @@ package final class ServerLog: @unchecked Sendable {
         _ = Glibc.write(descriptor, bytes.baseAddress, bytes.count)
         if descriptor != STDOUT_FILENO { _ = close(descriptor) }
     }
-
-    private func prefix(_ level: LogLevel) -> String {
-        let process = getpid()
-        let role = process != mainProcess.identifier ? "C" : isReplica ? "S" : "M"
-        let mark = switch level {
-        case .debug: "."
-        case .verbose: "-"
-        case .notice: "*"
-        case .warning, .nothing: "#"
-        }
-        return "\(process):\(role) \(LogDate.text(UnixMilliseconds.now(), utcOffsetSeconds)) \(mark) "
-    }
 }
 
 private final class LogProcess {
     var identifier = getpid()
-}
-
-/// Dates as the log prints them, computed without the C library's time zone lock.
-enum LogDate {
-    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-
-    /// `25 Nov 2026 20:40:01.123`
-    static func text(_ time: UnixMilliseconds, _ utcOffsetSeconds: Int) -> String {
-        let milliseconds = Int(time.rawValue) + utcOffsetSeconds * 1000
-        let seconds = milliseconds / 1000
-        let days = seconds / 86400, rest = seconds % 86400
-        let (year, month, day) = date(days)
-        let clock = "\(two(rest / 3600)):\(two(rest / 60 % 60)):\(two(rest % 60)).\(three(milliseconds % 1000))"
-        return "\(two(day)) \(months[month - 1]) \(year) \(clock)"
-    }
-
-    /// Year, month and day of the month of a day counted from 1970-01-01, in the Gregorian calendar. Counted in eras of
-    /// 400 years that begin in March, so that a leap day is a year's last day.
-    static func date(_ days: Int) -> (Int, Int, Int) {
-        let shifted = days + 719_468
-        let era = shifted / 146_097, dayOfEra = shifted % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let marchMonth = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * marchMonth + 2) / 5 + 1
-        let month = marchMonth < 10 ? marchMonth + 3 : marchMonth - 9
-        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day)
-    }
-
-    private static func two(_ value: Int) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    private static func three(_ value: Int) -> String { value < 100 ? "0" + two(value) : "\(value)" }
 }

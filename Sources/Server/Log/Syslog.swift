@@ -2,7 +2,8 @@
 import Glibc
 #endif
 
-/// The system's log, beside the server's own.
+/// The system's log, beside the server's own. It keeps date, process and level itself: under `log-format legacy` it
+/// gets the text alone, else the whole line.
 enum Syslog {
     static func open(_ name: String, facility: String) {
         // openlog keeps the pointer for as long as the process lives.
@@ -16,7 +17,21 @@ enum Syslog {
         case .notice: LOG_NOTICE
         case .warning, .nothing: LOG_WARNING
         }
-        text.withCString { text in withVaList([text]) { vsyslog(priority, "%s", $0) } }
+        oneLine(text).withCString { text in withVaList([text]) { vsyslog(priority, "%s", $0) } }
+    }
+
+    /// Control characters, which could end the record or its text, are written as `\n`, `\0` …
+    static func oneLine(_ text: String) -> String {
+        if !text.utf8.contains(where: { $0 < 32 || $0 == 127 }) { return text }
+        var result = ""
+        for scalar in text.unicodeScalars {
+            if scalar.value >= 32 && scalar.value != 127 {
+                result.unicodeScalars.append(scalar)
+            } else {
+                result += scalar.escaped(asASCII: true)
+            }
+        }
+        return result
     }
 
     /// Facilities are numbers shifted by three bits: user is 1, local0 to local7 are 16 to 23.

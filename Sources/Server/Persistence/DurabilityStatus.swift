@@ -37,7 +37,7 @@ extension Persistence {
         guard let log else { return [("aof_state", .text(durabilityState))] }
         let counters = log.currentCounters, insight = log.currentInsight
         return state(log, insight) + offsets(log, insight) + batches(counters, insight) + syncs(counters, insight)
-            + backlog(counters) + room
+            + backlog(counters) + room + findingFacts
     }
 
     private func state(_ log: AppendLog, _ insight: AppendLogInsight) -> [Fact] {
@@ -108,21 +108,6 @@ extension Persistence {
             ("disk_full_periods", .integer(Int64(watch.refusals))),
         ]
     }
-
-    // MARK: Latency events
-
-    /// For the latency monitor, when it is on: `aof-write` and its kinds, `aof-fsync-always`.
-    func noteLatencies() {
-        guard let log else { return }
-        let slowest = log.takeSlowest()
-        let now = engine.keyspace.now
-        func note(_ name: String, _ nanoseconds: Int64) {
-            engine.latencyMonitor.add(name, milliseconds: nanoseconds / 1_000_000, at: now)
-        }
-        note("aof-write", slowest.write)
-        note(child != nil ? "aof-write-active-child" : "aof-write-alone", slowest.write)
-        if log.policy == .always { note("aof-fsync-always", slowest.sync) }
-    }
 }
 
 /// DURABILITY STATUS (ours): the facts above.
@@ -140,7 +125,7 @@ enum DurabilityCommands {
     ]
 
     static func status(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        let facts = core.persistence.durabilityFacts
+        let facts = core.persistence.durabilityFacts + core.persistence.scrub.facts
         call.reply.map(facts.count)
         for fact in facts {
             call.reply.bulk(fact.name)

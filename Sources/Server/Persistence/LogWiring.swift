@@ -23,7 +23,8 @@ extension Persistence {
             engine.pendingLog.removeAll()
             return
         }
-        if log.flush(&engine.pendingLog, writers: engine.writersInTick) { core.loop.stayAwake() }
+        if holdsLog { backup.logProgressed() }
+        if !holdsLog, log.flush(&engine.pendingLog, writers: engine.writersInTick) { core.loop.stayAwake() }
         if engine.pendingLog.isEmpty { engine.beginWriters() }
         if engine.syncWanted > log.durableOffset { log.requestSync() }
         engine.pendingLogStart = log.takenOffset
@@ -36,6 +37,7 @@ extension Persistence {
             core.logIsBehind = isBehind
             if isBehind { backlogHolds += 1 }
         }
+        if log.measuresWrites { notePendingSync(log) }
     }
 
     func logProgressed() {
@@ -89,8 +91,10 @@ extension Persistence {
 
     func makeLog(_ file: File, startingAt start: LogOffset,
                  _ framing: any BatchFraming) throws(StorageError) -> AppendLog {
-        try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: framing,
-                      isStepped: core.environment.isStepped, onProgress: { [loop = core.loop] in loop.nudge() })
+        try LatencyStopwatch("aof-fstat", core).measure { () throws(StorageError) in
+            try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: framing,
+                          isStepped: core.environment.isStepped, onProgress: { [loop = core.loop] in loop.nudge() })
+        }
     }
 
     // MARK: Health

@@ -69,10 +69,15 @@ package final class Persistence {
     /// Records that the log at work has not taken are more than this: writes wait (`aof-backlog-limit`).
     var backlogLimit = Int.max
     var backlogHolds = 0
+    /// Since when records wait for an fsync under way (monotonic); 0: they don't. While latencies are monitored.
+    var heldSince: UInt64 = 0
     /// Some client wants its replies when they are written, though the policy is `always`.
     var announcesWrites = false { didSet { log?.announcesWrites = announcesWrites } }
     /// How often a new base replaced a log that could not be trusted.
     var healings = 0
+    /// Records stay in the engine's buffer: a backup is being sealed.
+    var holdsLog = false
+    var findings = Findings()
 
     // MARK: The child
 
@@ -163,6 +168,7 @@ package final class Persistence {
     func cron() {
         pollChild()
         backup.cron()
+        retryArchive()
         scrub.cron()
         if log?.isHealthy == false { healthChanged() }
         if framingIsOld { framingChanged() }
@@ -207,7 +213,7 @@ package final class Persistence {
         log?.suspendsSyncs = false
         let cancelled = childIsCancelled
         childIsCancelled = false
-        if end != .success { disk.run { [fileSystem] in try? fileSystem.unlink(done.temporary) } }
+        if end != .success { unlinkTemporary(of: done) }
         if end == .success {
             let copied = done.last.copied / 1_048_576, peak = max(done.copiedPeak, done.last.copied) / 1_048_576
             core.log.write(.notice, "Fork CoW for \(done.purpose.title): current \(copied) MB, peak \(peak) MB, "
@@ -228,6 +234,7 @@ package final class Persistence {
             : image.fork(prefix: prefix, suffix: suffix, changes: engine.changesSinceSave, keys: keys)
         guard child != nil else { return false }
         lastForkMicroseconds = Int(MonotonicNanoseconds.now().nanoseconds(since: began) / 1000)
+        engine.noteLatency("fork", since: UInt64(bitPattern: began.rawValue))
         forkCount += 1
         engine.keyspace.context.pointee.avoidResize = true
         log?.suspendsSyncs = configuration.noAppendfsyncOnRewrite
@@ -251,7 +258,8 @@ package final class Persistence {
                       purpose: purpose, options: snapshotOptions(purpose),
                       keyDelay: configuration.rdbKeySaveDelay,
                       paths: SnapshotPaths(prefix: prefix, suffix: suffix, final: final),
-                      disk: core.environment.imageDisk)
+                      disk: core.environment.imageDisk,
+                      oomScore: OOMScore.value(configuration, .child, base: core.lifecycle.oomScoreBase))
     }
 
     /// Takes part in CONFIG SET.

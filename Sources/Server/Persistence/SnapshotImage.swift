@@ -25,6 +25,8 @@ struct SnapshotImage {
     let keyDelay: Int
     let paths: SnapshotPaths
     var disk: ImageDisk
+    /// A child's `oom_score_adj`; nil: its parent's.
+    var oomScore: Int?
 
     struct Failure {
         var stage: SnapshotStage
@@ -106,6 +108,7 @@ struct SnapshotImage {
 
     private func runChild(_ parent: pid_t, _ pipe: Int32) -> Never {
         let pipe = sr_become_child(parent, pipe, purpose.isDump ? "redis-rdb-save" : "redis-aof-base")
+        if let oomScore { _ = OOMScore.write(oomScore) }
         paths.complete(getpid())
         var nextReport = MonotonicNanoseconds.now().rawValue
         var calls = 0

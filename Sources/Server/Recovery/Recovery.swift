@@ -73,6 +73,7 @@ enum Recovery {
         core.engine.keyspace.expiredFields.removeAll()
         try removeTemporaries(core)
         persistence.backup.recover()
+        if core.configuration.appendonly { persistence.findings.count(persistence.directory) }
         persistence.loading = nil
     }
 
@@ -379,7 +380,8 @@ enum Recovery {
         }
         core.persistence.loading = loading
         core.engine.state.loadedPercent = Int(core.persistence.loadingPercent)
-        if core.persistence.answersWhileLoading { core.loop.runOnce() }
+        core.tellSupervisorOfLoading()
+        if core.persistence.answersWhileLoading { core.measureBlocked { core.loop.runOnce() } }
     }
 
     static func seconds(since began: MonotonicNanoseconds) -> String {

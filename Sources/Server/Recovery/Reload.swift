@@ -75,7 +75,9 @@ extension Persistence {
         let session = engine.current
         let policy = engine.keyspace.expiryPolicy
         engine.state.isLoading = true
+        core.lifecycle.supervisor.isReloading()
         defer {
+            core.lifecycle.supervisor.isReady()
             engine.state.isLoading = false
             engine.keyspace.expiryPolicy = policy
             engine.keyspace.expired.removeAll()

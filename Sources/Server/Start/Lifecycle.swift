@@ -37,6 +37,7 @@ package final class Lifecycle {
 
     /// `oom_score_adj` as the process was started with.
     package var oomScoreBase = 0
+    package var supervisor = Supervisor()
     var signals: SignalThread?
 
     init(_ core: ServerCore) { self.core = core }
@@ -56,7 +57,7 @@ package final class Lifecycle {
         guard listen(), listenForMetrics() else { return false }
         core.startIOThreads()
         followSettings()
-        applyCrashReport()
+        startDiagnosis()
         showTitle()
         if !applyOOMScore() { core.log.write(.warning, "Unable to write oom_score_adj") }
         waitForSignals()
@@ -68,9 +69,7 @@ package final class Lifecycle {
         updateReplicaRefusal()
         signals?.isLoading.store(false, ordering: .relaxed)
         announceReadiness()
-        if Supervisor.resolve(configuration.supervised) == .systemd {
-            Supervisor.notify("STATUS=Ready to accept connections\nREADY=1\n")
-        }
+        supervisor.isReady()
     }
 
     private func waitForSignals() {
@@ -106,6 +105,7 @@ package final class Lifecycle {
     }
 
     func cron() {
+        supervisor.giveSign()
         core.log.refreshTimeZone()
         if pendingShutdown != nil { continueShutdown() }
     }

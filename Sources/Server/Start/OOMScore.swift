@@ -1,3 +1,4 @@
+import Primitives
 #if canImport(Glibc)
 import Glibc
 #endif
@@ -15,20 +16,33 @@ package enum OOMScore {
         return Int(String(decoding: text, as: UTF8.self).filter { !$0.isWhitespace }) ?? 0
     }
 
+    /// What the settings ask for; nil: nothing.
     /// - Parameter base: what `read` gave at the start.
+    package static func value(_ configuration: Configuration, _ role: Role, base: Int) -> Int? {
+        let value = configuration.oomScoreAdjValues[role.rawValue]
+        let sum = switch configuration.oomScoreAdj {
+        case .no: nil as Int?
+        case .yes, .relative: value + base
+        case .absolute: value
+        }
+        return sum.map { min(max($0, -1000), 1000) }
+    }
+
     /// - Returns: false if the kernel refused.
     @discardableResult
     package static func apply(_ configuration: Configuration, _ role: Role, base: Int) -> Bool {
-        var value = configuration.oomScoreAdjValues[role.rawValue]
-        switch configuration.oomScoreAdj {
-        case .no: return true
-        case .yes, .relative: value += base
-        case .absolute: break
-        }
-        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        value(configuration, role, base: base).map(write) ?? true
+    }
+
+    /// Raw memory only, for a forked child.
+    static func write(_ value: Int) -> Bool {
+        let descriptor = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
-        var text = "\(min(max(value, -1000), 1000))"
-        return text.withUTF8 { write(descriptor, $0.baseAddress, $0.count) == $0.count }
+        return withUnsafeTemporaryAllocation(byteCount: 32, alignment: 8) { buffer -> Bool in
+            guard let base = buffer.baseAddress else { return false }
+            let count = Decimal.write(Int64(value), to: base)
+            return Glibc.write(descriptor, base, count) == count
+        }
     }
 }

@@ -41,8 +41,8 @@ extension Lifecycle {
         configuration.onChange("locale-collate") { core throws(ConfigurationError) in
             guard core.lifecycle.applyLocale() else { throw ConfigurationError("Invalid locale name") }
         }
-        configuration.onChange("crash-log-enabled") { core throws(ConfigurationError) in
-            core.lifecycle.applyCrashReport()
+        configuration.onChange("crash-log-enabled", "crash-memcheck-enabled", "use-exit-on-panic") {
+            core throws(ConfigurationError) in CrashReport.apply(core)
         }
         configuration.onChange("metrics-port", "metrics-bind") { core throws(ConfigurationError) in
             guard core.lifecycle.listenForMetrics() else {
@@ -88,13 +88,12 @@ extension Lifecycle {
     /// Empty: as the environment says.
     func applyLocale() -> Bool { setlocale(LC_COLLATE, configuration.localeCollate) != nil }
 
-    func applyCrashReport() {
-        if configuration.crashLogEnabled {
-            let path = configuration.logfile.isEmpty ? "" : WorkingDirectory.absolute(core.log.path)
-            sr_install_crash_report(path, ServerVersion.redis)
-        } else {
-            sr_remove_crash_report()
-        }
+    /// Tells of crashes, and of an engine that is stuck.
+    func startDiagnosis() {
+        let path = configuration.logfile.isEmpty ? "" : WorkingDirectory.absolute(core.log.path)
+        sr_report_to(path, ServerVersion.redis, core.log.utcOffsetSeconds)
+        CrashReport.apply(core)
+        core.followWatchdogPeriod()
     }
 
     func showTitle() {

@@ -6,7 +6,7 @@ import Glibc
 /// Open files that the system allows, against those that `maxclients` needs.
 enum ResourceLimits {
     /// Descriptors that are not clients: files, listeners, pipes.
-    private static let reserved = 32
+    static let reserved = 32
 
     /// Raises the limit so that `clients` fit; returns how many do.
     static func makeRoom(forClients clients: Int, _ log: ServerLog) -> Int {

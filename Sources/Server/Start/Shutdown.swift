@@ -68,7 +68,7 @@ extension Lifecycle {
 
     private func finishShutdown(_ options: ShutdownOptions) -> Outcome {
         core.log.write(.notice, "User requested shutdown...")
-        Supervisor.notify("STOPPING=1")
+        supervisor.isStopping()
         let replicas = replicaCount()
         if replicas > 0 {
             core.log.write(.notice, "\(replicas - laggingReplicas()) of \(replicas) replicas are in sync when "
@@ -77,7 +77,10 @@ extension Lifecycle {
         let isLoading = core.engine.state.isLoading
         let save = !isLoading && !options.contains(.nosave)
             && (options.contains(.save) || !configuration.saveParameters.isEmpty)
-        guard isLoading || prepareShutdown(save, options.contains(.force)) else { return .refused }
+        guard isLoading || prepareShutdown(save, options.contains(.force)) else {
+            supervisor.isReady()
+            return .refused
+        }
         closeListeners()
         removePidFile()
         core.takeLeaveOfClients()

@@ -21,6 +21,7 @@ package struct Startup {
     let configuration: Configuration
     let log: ServerLog
     let oomScoreBase = OOMScore.read()
+    let supervisor: Supervisor
 
     /// Reads the configuration and readies the log, or ends the process.
     init(_ arguments: [String]) {
@@ -38,6 +39,7 @@ package struct Startup {
         if !configuration.renamedCommands.isEmpty {
             table = CommandTable(table, renaming: configuration.renamedCommands)
         }
+        supervisor = Supervisor(configuration.supervised)
         openLog()
         checkSettings()
     }
@@ -62,7 +64,7 @@ package struct Startup {
             if descriptor < 0 { refuse("Can't open the log file: \(String(cString: strerror(errno)))") }
             close(descriptor)
         }
-        log.level = configuration.loglevel
+        log.follow(configuration)
         if configuration.syslogEnabled {
             Syslog.open(configuration.syslogIdent, facility: configuration.syslogFacility)
             log.writesToSyslog = true
@@ -102,16 +104,12 @@ package struct Startup {
 
     func prepareProcess() {
         sr_prepare_process_title(CommandLine.argc, CommandLine.unsafeArgv)
-        let supervision = Supervisor.resolve(configuration.supervised)
-        let isSupervised = supervision != .no
         SignalThread.block()
-        if configuration.daemonize && !isSupervised { Daemon.detach(log) }
+        if configuration.daemonize && supervisor.kind == .no { Daemon.detach(log) }
         announce()
-        Supervisor.begin(configuration.supervised, log)
-        if configuration.value(of: "disable-thp") == "yes" { _ = sr_disable_huge_pages() }
-        for finding in SystemCheck.run(backlog: configuration.tcpBacklog) where finding.name == "tcp-backlog" {
-            if let warning = finding.warning { log.write(.warning, warning) }
-        }
+        supervisor.begin(log)
+        if configuration.disableThp { _ = sr_disable_huge_pages() }
+        SystemCheck.warn(log, backlog: configuration.tcpBacklog, turnsHugePagesOff: configuration.disableThp)
         let clients = ResourceLimits.makeRoom(forClients: configuration.maxclients, log)
         if clients < configuration.maxclients {
             log.write(.warning, "You requested maxclients of \(configuration.maxclients), which the limit of open "
@@ -132,14 +130,12 @@ package struct Startup {
         } else {
             log.write(.notice, "Configuration loaded")
         }
-        let overcommit = SystemCheck.run(backlog: 0).first { $0.name == "overcommit" }?.warning
-        if let overcommit { log.write(.warning, overcommit) }
     }
 
     func showModeOrLogo() {
         let mode = configuration.clusterEnabled ? "cluster" : "standalone"
         let toTerminal = configuration.logfile.isEmpty && !configuration.syslogEnabled && isatty(STDOUT_FILENO) == 1
-        if configuration.alwaysShowLogo || toTerminal {
+        if log.format == .legacy && (configuration.alwaysShowLogo || toTerminal) {
             log.writeRaw(Logo.text(mode: mode, port: configuration.port))
         } else {
             log.write(.notice, "Running mode=\(mode), port=\(configuration.port).")
@@ -152,6 +148,7 @@ package struct Startup {
                                random: RandomSource(seed: .random(in: .min ... .max))), table: table)
         let core = ServerCore(engine: engine, loop: try EngineLoop(), configuration: configuration, log: log)
         core.lifecycle.oomScoreBase = oomScoreBase
+        core.lifecycle.supervisor = supervisor
         return core
     }
 }

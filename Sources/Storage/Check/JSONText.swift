@@ -1,11 +1,14 @@
-/// Pieces of JSON for the check tools' reports.
-enum JSONText {
-    static func quoted(_ text: String) -> String {
+/// Pieces of JSON for the check tools' reports and the server's log.
+package enum JSONText {
+    package static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {
             case "\"": result += "\\\""
             case "\\": result += "\\\\"
+            case "\n": result += "\\n"
+            case "\r": result += "\\r"
+            case "\t": result += "\\t"
             case "\u{0}"..."\u{1f}", "\u{7f}":
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits

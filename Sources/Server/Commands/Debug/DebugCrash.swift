@@ -1,3 +1,4 @@
+import CShims
 import Commands
 import Engine
 import Primitives
@@ -56,17 +57,21 @@ extension DebugCommands {
 /// Ends of the process that are asked for.
 enum DebugCrash {
     static func segfault(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        core.log.write(.warning, "DEBUG SEGFAULT: crashing on purpose")
-        raise(SIGSEGV)
+        sr_crash_by_access()
     }
 
     static func panic(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        core.log.write(.warning, "DEBUG PANIC: crashing on purpose")
-        abort()
+        let rule = String(repeating: "-", count: 48)
+        sr_crash(strdup("""
+            \(rule)
+            !!! Software Failure. Press left mouse button to continue
+            Guru Meditation: called by user request #\(#fileID):\(#line)
+            \(rule)
+
+            """))
     }
 
     static func assertion(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        core.log.write(.warning, "=== ASSERTION FAILED === DEBUG ASSERT: crashing on purpose")
-        abort()
+        sr_crash(strdup("=== ASSERTION FAILED ===\n==> \(#fileID):\(#line) 'DEBUG ASSERT' is not true\n"))
     }
 }

@@ -4,7 +4,7 @@ extension Directives {
         .bool("daemonize", \.daemonize, [.immutable]),
         .bool("set-proc-title", \.setProcTitle, [.immutable]),
         .bool("dynamic-hz", \.dynamicHz),
-        .keptBool("disable-thp", "yes", [.immutable]),
+        .bool("disable-thp", \.disableThp, [.immutable]),
         .text("pidfile", \.pidfile, [.immutable]),
         .keptText("server-cpulist", alias: "server_cpulist", "", [.immutable]),
         .keptText("bio-cpulist", alias: "bio_cpulist", "", [.immutable]),
