@@ -71,6 +71,8 @@ package final class ServerCore {
     var readBuffer: UnsafeMutableRawPointer { traffic.pointee.readBuffer }
     /// Connections that ended and are still in line to be flushed.
     var departedConnections: [Connection] = []
+    /// Copies of the server in which scripts are debugged.
+    var debugChildren: [Int32] = []
     /// Connections whose replies wait for the log.
     var gatedConnections: [Connection] = []
     /// Ticks in a row whose clients all wait for the log.

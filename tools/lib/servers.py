@@ -61,6 +61,7 @@ class Server:
 
     def __init__(self, which, options=None, directory=None, configuration=None, environment=None, tls=None):
         self.which = which
+        self.configuration = configuration
         self.path = binary(which, configuration)
         self.directory = directory or scratch()
         self.options = {"save": "", "appendonly": "no", "enable-debug-command": "yes",
