@@ -22,7 +22,10 @@ final class DurableServer {
 
     /// Starts it; false if it ends or never answers.
     @discardableResult
-    func start(_ arguments: String...) throws -> Bool {
+    func start(_ arguments: String...) throws -> Bool { try start(with: arguments) }
+
+    @discardableResult
+    func start(with arguments: [String]) throws -> Bool {
         try launch(arguments)
         for _ in 0..<500 {
             if !process.isRunning { return false }
