@@ -351,7 +351,7 @@ package enum HashCommands {
         beginPairs(wanted, withValues, writer)
         var left = wanted, unseen = hash.count
         let context = keyspace.context
-        if SeenPlaces.suits(wanted, of: unseen) {
+        if SeenPlaces.suits(wanted, of: unseen, hash.encoding) {
             let seen = SeenPlaces(wanted)
             while left > 0 {
                 hash.withRandomField(&context.pointee.random) { field, value, place in

@@ -235,7 +235,7 @@ package enum SortedSetCommands {
         beginPairs(wanted, withScores, writer)
         var left = wanted, unseen = set.count
         let context = keyspace.context
-        if SeenPlaces.suits(wanted, of: unseen) {
+        if SeenPlaces.suits(wanted, of: unseen, set.encoding) {
             let seen = SeenPlaces(wanted)
             while left > 0 {
                 set.withRandomMember(&context.pointee.random) { member, score, place in

@@ -45,7 +45,7 @@ class Raw:
     def __init__(self, server):
         self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=30)
         if server.tls:
-            self.socket = server.tls.wrap_socket(self.socket)
+            self.socket = server.tls.wrap_socket(self.socket, server_hostname="localhost")
         self.file = self.socket.makefile("rb")
 
     def send(self, *words):
