@@ -3,7 +3,7 @@ from compare import Differences, name_of, same, text_of
 from resp import Disconnected, ProtocolError, quote, show
 from servers import Server
 
-# A script that answers a command's reply in an array (tools/lib/episodes.py), and its name.
+# A script that answers a command's reply in an array (tools/lib/differential/episodes.py), and its name.
 WRAPPING = (b"return {redis.pcall(unpack(ARGV))}", b"a21be56621b3ba4dd116e8291921ce2320480f27")
 OPTIONS = {"save": "", "hz": "10", "proto-max-bulk-len": "536870912"}
 
