@@ -16,6 +16,7 @@ extension Engine {
         session.name = []
         session.noEvict = false
         session.noTouch = false
+        session.capabilities = ""
         session.setDurability(.standard)
         session.replyMode = .on
     }

@@ -148,7 +148,7 @@ struct ConfigurationTests {
         let configuration = Configuration()
         let names = configuration.directives.flatMap { [$0.name] + ($0.alias.map { [$0] } ?? []) }
         #expect(Set(names).count == names.count)
-        #expect(configuration.directives.count == 214)
+        #expect(configuration.directives.count == 217)
     }
 
     // MARK: CONFIG SET
