@@ -14,6 +14,8 @@ typedef struct {
 } sr_buffer;
 
 void sr_append(sr_buffer *buffer, const void *bytes, size_t count);
+/// `mark`, the number and the end of a line.
+void sr_append_header(sr_buffer *buffer, char mark, long long number);
 void sr_append_text(sr_buffer *buffer, const char *text);
 void sr_append_format(sr_buffer *buffer, const char *format, ...);
 
@@ -30,6 +32,8 @@ struct sr_interpreter {
     int resp;
     /// What is logged of the script's commands: 1 the log, 2 replicas, 3 both.
     int repl;
+    /// Scripts and functions run so far.
+    unsigned runs;
     /// Handles given to functions so far.
     int handles;
     /// Seed of math.random, set anew for every script.
@@ -76,5 +80,7 @@ void sr_open_bit(lua_State *lua);
 /// Pushes what a library sees as `redis` while it is loaded.
 void sr_push_loading_redis(lua_State *lua);
 void sr_protect_globals(lua_State *lua, int is_functions);
+/// Of an interpreter of functions: whether code sees the globals of a library that is being loaded.
+void sr_show_loading(lua_State *lua, int is_loading);
 
 #endif

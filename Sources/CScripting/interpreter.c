@@ -11,10 +11,11 @@
 
 enum { tick_instructions = 10000 };
 
+/// Every so many runs the collector makes a step of so many kilobytes, besides what it does when memory is asked for.
+enum { collect_interval = 64, collect_kilobytes = 64 };
+
 /// Bytes of one reply or packed value, and of a source: counters inside of Lua are ints.
 static const size_t largest_buffer = (size_t)1 << 30, largest_source = (size_t)512 << 20;
-
-static const char key = 0;
 
 void sr_append(sr_buffer *buffer, const void *bytes, size_t count) {
     if (buffer->failed) return;
@@ -37,6 +38,18 @@ void sr_append(sr_buffer *buffer, const void *bytes, size_t count) {
     buffer->count += count;
 }
 
+void sr_append_header(sr_buffer *buffer, char mark, long long number) {
+    char text[32];
+    char *start = text + sizeof text;
+    unsigned long long left = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
+    *--start = '\n';
+    *--start = '\r';
+    do *--start = (char)('0' + left % 10); while (left /= 10);
+    if (number < 0) *--start = '-';
+    *--start = mark;
+    sr_append(buffer, start, (size_t)(text + sizeof text - start));
+}
+
 void sr_append_text(sr_buffer *buffer, const char *text) { sr_append(buffer, text, strlen(text)); }
 
 void sr_append_format(sr_buffer *buffer, const char *format, ...) {
@@ -54,12 +67,11 @@ static void shrink(sr_buffer *buffer) {
     memset(buffer, 0, sizeof *buffer);
 }
 
+// The allocator's context is the interpreter.
 sr_interpreter *sr_of(lua_State *lua) {
-    lua_pushlightuserdata(lua, (void *)&key);
-    lua_rawget(lua, LUA_REGISTRYINDEX);
-    sr_interpreter *interpreter = lua_touserdata(lua, -1);
-    lua_pop(lua, 1);
-    return interpreter;
+    void *context;
+    lua_getallocf(lua, &context);
+    return context;
 }
 
 sr_buffer *sr_scratch(lua_State *lua) {
@@ -107,9 +119,6 @@ static void tick(lua_State *lua, lua_Debug *where) {
 
 static int open_all(lua_State *lua) {
     sr_interpreter *interpreter = lua_touserdata(lua, 1);
-    lua_pushlightuserdata(lua, (void *)&key);
-    lua_pushlightuserdata(lua, interpreter);
-    lua_rawset(lua, LUA_REGISTRYINDEX);
     luaL_openlibs(lua);
     sr_open_redis(lua);
     sr_open_cjson(lua);
@@ -318,7 +327,7 @@ void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, c
         interpreter->end = NULL;
         lua_sethook(lua, tick, LUA_MASKCOUNT, tick_instructions);
     }
-    lua_gc(lua, LUA_GCSTEP, 10);
+    if (++interpreter->runs % collect_interval == 0) lua_gc(lua, LUA_GCSTEP, collect_kilobytes);
     if (interpreter->used > interpreter->limit / 2) lua_gc(lua, LUA_GCCOLLECT, 0);
     shrink(&interpreter->scratch);
     *reply = interpreter->reply.bytes ? interpreter->reply.bytes : "-ERR not enough memory\r\n";

@@ -142,8 +142,10 @@ static int load(lua_State *lua) {
         return 0;
     }
     work->job.interpreter->is_loading = 1;
+    sr_show_loading(lua, 1);
     int failed = lua_pcall(lua, 0, 0, 2);
     work->job.interpreter->is_loading = 0;
+    sr_show_loading(lua, 0);
     if (!failed) {
         work->is_loaded = 1;
         return 0;

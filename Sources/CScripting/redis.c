@@ -1,5 +1,6 @@
 // The `redis` table (also called `server`) of scripts.
 #include "internal.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,23 +16,50 @@ static int raise(lua_State *lua, const char *text, int raises) {
     return raises ? lua_error(lua) : 1;
 }
 
-// The arguments as strings, in memory of Lua's; 0: one is neither string nor number.
-static int collect(lua_State *lua, const char ***texts, size_t **lengths) {
+enum { few = 16 };
+
+/// A command's words: here while they are few, else in memory of Lua's.
+typedef struct {
+    const char **texts;
+    size_t *lengths;
+    const char *few_texts[few];
+    size_t few_lengths[few];
+} words;
+
+// As "%.17g" writes it; what is whole and small, without that.
+static size_t write_number(char *text, size_t capacity, double value) {
+    if (!(value > -1e15 && value < 1e15) || value != (double)(long long)value || value == 0)
+        return value == 0 && !signbit(value) ? (text[0] = '0', 1) : (size_t)snprintf(text, capacity, "%.17g", value);
+    char digits[24], *start = digits + sizeof digits;
+    unsigned long long left = (unsigned long long)(value < 0 ? -value : value);
+    do *--start = (char)('0' + left % 10); while (left /= 10);
+    if (value < 0) *--start = '-';
+    size_t length = (size_t)(digits + sizeof digits - start);
+    memcpy(text, start, length);
+    return length;
+}
+
+// The arguments as strings; 0: one is neither string nor number.
+static int collect(lua_State *lua, words *all) {
     int count = lua_gettop(lua);
-    char *block = lua_newuserdata(lua, (size_t)count * (sizeof(char *) + sizeof(size_t)));
-    *texts = (const char **)block;
-    *lengths = (size_t *)(block + (size_t)count * sizeof(char *));
+    all->texts = all->few_texts;
+    all->lengths = all->few_lengths;
+    if (count > few) {
+        char *block = lua_newuserdata(lua, (size_t)count * (sizeof(char *) + sizeof(size_t)));
+        all->texts = (const char **)block;
+        all->lengths = (size_t *)(block + (size_t)count * sizeof(char *));
+    }
     for (int index = 1; index <= count; index++) {
-        if (lua_type(lua, index) == LUA_TNUMBER) {
+        int type = lua_type(lua, index);
+        if (type == LUA_TNUMBER) {
             char text[64];
-            double value = lua_tonumber(lua, index);
-            int length = snprintf(text, sizeof text, "%.17g", value);
-            lua_pushlstring(lua, text, (size_t)length);
+            size_t length = write_number(text, sizeof text, lua_tonumber(lua, index));
+            lua_pushlstring(lua, text, length);
             lua_replace(lua, index);
-        } else if (lua_type(lua, index) != LUA_TSTRING) {
+        } else if (type != LUA_TSTRING) {
             return 0;
         }
-        (*texts)[index - 1] = lua_tolstring(lua, index, &(*lengths)[index - 1]);
+        all->texts[index - 1] = lua_tolstring(lua, index, &all->lengths[index - 1]);
     }
     return 1;
 }
@@ -39,14 +67,15 @@ static int collect(lua_State *lua, const char ***texts, size_t **lengths) {
 static int call(lua_State *lua, int raises) {
     int count = lua_gettop(lua);
     if (count == 0) return raise(lua, "ERR Please specify at least one argument for this redis lib call", raises);
-    const char **texts, *reply;
-    size_t *lengths, length;
+    const char *reply;
+    size_t length;
+    words all;
     luaL_checkstack(lua, 16, "too many arguments");
-    if (!collect(lua, &texts, &lengths))
+    if (!collect(lua, &all))
         return raise(lua, "ERR Lua redis lib command arguments must be strings or integers", raises);
     sr_interpreter *interpreter = sr_of(lua);
-    interpreter->host.call(interpreter->host.context, count, texts, lengths, interpreter->resp, interpreter->repl,
-                           &reply, &length);
+    interpreter->host.call(interpreter->host.context, count, all.texts, all.lengths, interpreter->resp,
+                           interpreter->repl, &reply, &length);
     if (length == 0) return 0;
     int failed = *reply == '-';
     sr_push_reply(lua, &reply, 0);
@@ -155,13 +184,12 @@ static int acl_check_cmd(lua_State *lua) {
     int count = lua_gettop(lua);
     if (count == 0)
         return raise(lua, "ERR Please specify at least one argument for this redis.acl_check_cmd() call", 1);
-    const char **texts;
-    size_t *lengths;
+    words all;
     luaL_checkstack(lua, 16, "too many arguments");
-    if (!collect(lua, &texts, &lengths))
+    if (!collect(lua, &all))
         return raise(lua, "ERR redis.acl_check_cmd() arguments must be strings or integers", 1);
     sr_interpreter *interpreter = sr_of(lua);
-    int answer = interpreter->host.permits(interpreter->host.context, count, texts, lengths);
+    int answer = interpreter->host.permits(interpreter->host.context, count, all.texts, all.lengths);
     if (answer < 0) return raise(lua, "ERR Invalid command passed to redis.acl_check_cmd()", 1);
     lua_pushboolean(lua, answer);
     return 1;

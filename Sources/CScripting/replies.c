@@ -77,15 +77,23 @@ static void push_double(lua_State *lua, const char *text) {
     lua_setfield(lua, -2, "double");
 }
 
+// The number that a line begins with; replies are the server's own, and none is out of range.
+static long long number_of(const char *text) {
+    int is_negative = *text == '-';
+    unsigned long long value = 0;
+    for (text += is_negative; *text >= '0' && *text <= '9'; text++) value = value * 10 + (unsigned)(*text - '0');
+    return (long long)(is_negative ? 0 - value : value);
+}
+
 void sr_push_reply(lua_State *lua, const char **next, int depth) {
     if (depth > deepest || !lua_checkstack(lua, 8)) luaL_error(lua, "reached lua stack limit");
     char mark = **next;
     const char *text = *next + 1, *end = line_end(text);
     size_t length = (size_t)(end - text);
-    long number = strtol(text, NULL, 10);
+    long number = (long)number_of(text);
     *next = end + 2;
     switch (mark) {
-    case ':': lua_pushnumber(lua, (lua_Number)strtoll(text, NULL, 10)); break;
+    case ':': lua_pushnumber(lua, (lua_Number)number); break;
     case '+': push_field(lua, "ok", text, length); break;
     case '-': push_field(lua, "err", text, length); break;
     case '$': if (number < 0) lua_pushboolean(lua, 0); else push_bulk(lua, next, number); break;
@@ -122,7 +130,7 @@ static void write_line(sr_buffer *out, char mark, const char *text, size_t lengt
 }
 
 static void write_bulk(sr_buffer *out, const char *text, size_t length) {
-    sr_append_format(out, "$%zu\r\n", length);
+    sr_append_header(out, '$', (long long)length);
     sr_append(out, text, length);
     sr_append(out, "\r\n", 2);
 }
@@ -171,10 +179,18 @@ static void write_array(lua_State *lua, sr_buffer *out, int resp, int depth) {
         if (ends) break;
         count++;
     }
-    sr_append_format(out, "*%d\r\n", count);
+    sr_append_header(out, '*', count);
     for (int index = 1; index <= count; index++) {
         lua_rawgeti(lua, -1, index);
-        sr_write_reply(lua, out, resp, depth + 1);
+        // What most elements are, without asking for anything else.
+        if (lua_type(lua, -1) == LUA_TSTRING) {
+            size_t length;
+            const char *text = lua_tolstring(lua, -1, &length);
+            write_bulk(out, text, length);
+            lua_pop(lua, 1);
+        } else {
+            sr_write_reply(lua, out, resp, depth + 1);
+        }
     }
 }
 
@@ -245,7 +261,7 @@ void sr_write_reply(lua_State *lua, sr_buffer *out, int resp, int depth) {
         write_bulk(out, text, length);
         break;
     }
-    case LUA_TNUMBER: sr_append_format(out, ":%lld\r\n", whole(lua_tonumber(lua, -1))); break;
+    case LUA_TNUMBER: sr_append_header(out, ':', whole(lua_tonumber(lua, -1))); break;
     case LUA_TBOOLEAN: {
         int value = lua_toboolean(lua, -1);
         if (resp == 3 && sr_of(lua)->resp == 3) {

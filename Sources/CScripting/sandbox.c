@@ -75,34 +75,23 @@ static int no_global(lua_State *lua) {
     return luaL_error(lua, "Script attempted to access nonexistent global variable '%s'", name);
 }
 
-static int look_up(lua_State *lua) {
-    lua_pushvalue(lua, 2);
-    lua_rawget(lua, lua_upvalueindex(1));
-    if (lua_isnil(lua, -1)) return no_global(lua);
-    return 1;
+enum { reads_plainly, reads_strictly };
+
+// Makes the table on top answer with an error for what it does not have.
+static void be_strict(lua_State *lua) {
+    lua_newtable(lua);
+    lua_pushcfunction(lua, no_global);
+    lua_setfield(lua, -2, "__index");
+    lua_setmetatable(lua, -2);
 }
 
-// As `look_up`, for functions: while a library is loaded it sees the second table.
-static int look_up_either(lua_State *lua) {
-    lua_pushvalue(lua, 2);
-    lua_rawget(lua, lua_upvalueindex(sr_of(lua)->is_loading ? 2 : 1));
-    if (lua_isnil(lua, -1)) return no_global(lua);
-    return 1;
-}
-
-enum { reads_plainly, reads_strictly, reads_either };
-
-// Replaces the table on top by one that only reads. `reads_strictly`: what is not there is an error;
-// `reads_either`: likewise, and below is the table that is read while a library is loaded, which goes too.
+// Replaces the table on top by one that only reads. `reads_strictly`: what is not there is an error. Reading goes from
+// table to table without a call.
 static void protect(lua_State *lua, int how) {
+    if (how == reads_strictly) be_strict(lua);
     lua_newtable(lua);
     lua_newtable(lua);
     lua_pushvalue(lua, -3);
-    if (how == reads_strictly) lua_pushcclosure(lua, look_up, 1);
-    if (how == reads_either) {
-        lua_pushvalue(lua, -5);
-        lua_pushcclosure(lua, look_up_either, 2);
-    }
     lua_setfield(lua, -2, "__index");
     lua_pushcfunction(lua, refuse);
     lua_setfield(lua, -2, "__newindex");
@@ -116,7 +105,17 @@ static void protect(lua_State *lua, int how) {
     lua_rawset(lua, -3);
     lua_pop(lua, 1);
     lua_replace(lua, -2);
-    if (how == reads_either) lua_replace(lua, -2);
+}
+
+void sr_show_loading(lua_State *lua, int is_loading) {
+    // The protected globals themselves: scripts' code is given no other table of globals.
+    lua_pushvalue(lua, LUA_GLOBALSINDEX);
+    if (lua_getmetatable(lua, -1)) {
+        lua_getfield(lua, LUA_REGISTRYINDEX, is_loading ? "sr_loading_globals" : "sr_globals");
+        lua_setfield(lua, -2, "__index");
+        lua_pop(lua, 1);
+    }
+    lua_pop(lua, 1);
 }
 
 // Refuses a protected first argument; then the function wrapped.
@@ -359,13 +358,15 @@ static void push_visible(lua_State *lua, int all) {
     }
 }
 
-static void push_loading(lua_State *lua) {
+static void make_loading(lua_State *lua) {
     lua_newtable(lua);
     sr_push_loading_redis(lua);
     protect(lua, reads_strictly);
     lua_pushvalue(lua, -1);
     lua_setfield(lua, -3, "redis");
     lua_setfield(lua, -2, "server");
+    be_strict(lua);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "sr_loading_globals");
 }
 
 void sr_protect_globals(lua_State *lua, int is_functions) {
@@ -375,11 +376,11 @@ void sr_protect_globals(lua_State *lua, int is_functions) {
     lua_pushvalue(lua, LUA_GLOBALSINDEX);
     int all = lua_gettop(lua);
     replace_builtins(lua, all);
-    if (is_functions) push_loading(lua);
+    if (is_functions) make_loading(lua);
     push_visible(lua, all);
     lua_pushvalue(lua, -1);
     lua_setfield(lua, LUA_REGISTRYINDEX, "sr_globals");
-    protect(lua, is_functions ? reads_either : reads_strictly);
+    protect(lua, reads_strictly);
     lua_getfield(lua, LUA_REGISTRYINDEX, "sr_globals");
     lua_pushvalue(lua, -2);
     lua_setfield(lua, -2, "_G");

@@ -124,9 +124,21 @@ package enum HyperLogLog {
         return true
     }
 
-    /// All registers in order: eight of them are 48 bits.
+    /// All registers in order.
     @inline(__always)
     private static func forEachDense(_ base: UnsafeRawPointer, _ body: (_ index: Int, _ value: UInt8) -> Void) {
+        forEachEight(base) { index, registers in
+            var word = registers
+            for step in 0..<8 {
+                body(index + step, UInt8(word & 63))
+                word >>= UInt64(registerBits)
+            }
+        }
+    }
+
+    /// Eight registers at a time: they are 48 bits, the lowest of `registers`.
+    @inline(__always)
+    private static func forEachEight(_ base: UnsafeRawPointer, _ body: (_ index: Int, _ registers: UInt64) -> Void) {
         let registers = base + headerBytes, lastWord = denseBytes - headerBytes - 8
         var index = 0, offset = 0
         while index < registerCount {
@@ -134,10 +146,7 @@ package enum HyperLogLog {
             let from = min(offset, lastWord)
             var word = UInt64(littleEndian: registers.loadUnaligned(fromByteOffset: from, as: UInt64.self))
             word >>= UInt64((offset - from) * 8)
-            for step in 0..<8 {
-                body(index + step, UInt8(word & 63))
-                word >>= UInt64(registerBits)
-            }
+            body(index, word & 0xffff_ffff_ffff)
             index += 8
             offset += registerBits
         }
@@ -147,10 +156,9 @@ package enum HyperLogLog {
 
     /// The estimate for a valid one; nil: it is damaged.
     package static func cardinality(_ bytes: Bytes) -> UInt64? {
-        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 64) { histogram in
-            histogram.initialize(repeating: 0)
+        withHistograms { histogram in
             if isDense(bytes), let base = bytes.baseAddress {
-                forEachDense(base) { _, value in histogram[Int(value)] &+= 1 }
+                forEachDense(base) { index, value in histogram[(index & 3) << 6 | Int(value)] &+= 1 }
             } else {
                 let isWhole = SparseRun.walk(bytes) { _, run in
                     histogram[Int(run.value)] &+= Int32(run.registers)
@@ -163,17 +171,38 @@ package enum HyperLogLog {
 
     /// The estimate for `registerCount` registers of a byte each.
     package static func cardinality(registers: UnsafePointer<UInt8>) -> UInt64 {
-        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 64) { histogram in
-            histogram.initialize(repeating: 0)
-            for index in 0..<registerCount { histogram[Int(registers[index] & 63)] &+= 1 }
+        withHistograms { histogram in
+            let words = UnsafeRawPointer(registers)
+            for offset in stride(from: 0, to: registerCount, by: 8) {
+                var word = words.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+                // Most registers of few elements are 0.
+                if word == 0 {
+                    histogram[0] &+= 8
+                    continue
+                }
+                for step in 0..<8 {
+                    histogram[(step & 3) << 6 | Int(word & 63)] &+= 1
+                    word >>= 8
+                }
+            }
             return estimate(histogram)
+        }
+    }
+
+    /// Four histograms of zeros, which `estimate` adds up: one alone would wait for itself at each equal register.
+    @inline(__always)
+    private static func withHistograms<R>(_ body: (UnsafeMutableBufferPointer<Int32>) -> R) -> R {
+        withUnsafeTemporaryAllocation(of: Int32.self, capacity: 256) { histogram in
+            histogram.initialize(repeating: 0)
+            return body(histogram)
         }
     }
 
     /// Raises `registers` (a byte each) to those of a valid one; false: it is damaged, and they are worth nothing.
     package static func merge(_ bytes: Bytes, into registers: UnsafeMutablePointer<UInt8>) -> Bool {
         if isDense(bytes), let base = bytes.baseAddress {
-            forEachDense(base) { index, value in registers[index] = max(registers[index], value) }
+            let target = UnsafeMutableRawPointer(registers)
+            forEachEight(base) { index, word in raise(target + index, to: spread(word)) }
             return true
         }
         return SparseRun.walk(bytes) { first, run in
@@ -182,7 +211,54 @@ package enum HyperLogLog {
         }
     }
 
-    private static func estimate(_ histogram: UnsafeMutableBufferPointer<Int32>) -> UInt64 {
+    /// Raises the registers of a dense one to `registers`, a byte each of at most 63.
+    package static func raiseDense(_ base: UnsafeMutableRawPointer, to registers: UnsafePointer<UInt8>) {
+        let source = UnsafeRawPointer(registers)
+        withUnsafeTemporaryAllocation(byteCount: 8, alignment: 8) { buffer in
+            let eight = buffer.baseAddress.unsafelyUnwrapped
+            for index in stride(from: 0, to: registerCount, by: 8) {
+                let place = base + headerBytes + index / 8 * registerBits
+                let low = UInt64(UInt32(littleEndian: place.loadUnaligned(as: UInt32.self)))
+                let high = UInt64(UInt16(littleEndian: place.loadUnaligned(fromByteOffset: 4, as: UInt16.self)))
+                eight.storeBytes(of: spread(high << 32 | low), as: UInt64.self)
+                raise(eight, to: source.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+                let packed = packed(eight.load(as: UInt64.self))
+                place.storeBytes(of: UInt32(truncatingIfNeeded: packed).littleEndian, as: UInt32.self)
+                place.storeBytes(of: UInt16(truncatingIfNeeded: packed >> 32).littleEndian, toByteOffset: 4,
+                                 as: UInt16.self)
+            }
+        }
+    }
+
+    /// Raises eight registers of a byte each.
+    @inline(__always)
+    private static func raise(_ target: UnsafeMutableRawPointer, to registers: UInt64) {
+        let old = target.loadUnaligned(as: SIMD8<UInt8>.self)
+        let new = pointwiseMax(old, unsafeBitCast(registers, to: SIMD8<UInt8>.self))
+        target.storeBytes(of: new, as: SIMD8<UInt8>.self)
+    }
+
+    /// Eight registers of 6 bits, the lowest first, as bytes: halves move apart, then quarters, then eighths.
+    @inline(__always)
+    static func spread(_ registers: UInt64) -> UInt64 {
+        var word = registers & 0x00ff_ffff | (registers & 0xffff_ff00_0000) << 8
+        word = word & 0x0000_0fff_0000_0fff | (word & 0x00ff_f000_00ff_f000) << 4
+        return word & 0x003f_003f_003f_003f | (word & 0x0fc0_0fc0_0fc0_0fc0) << 2
+    }
+
+    /// Undoes `spread`.
+    @inline(__always)
+    static func packed(_ bytes: UInt64) -> UInt64 {
+        var word = bytes & 0x003f_003f_003f_003f | (bytes & 0x3f00_3f00_3f00_3f00) >> 2
+        word = word & 0x0000_0fff_0000_0fff | (word & 0x0fff_0000_0fff_0000) >> 4
+        return word & 0x00ff_ffff | (word & 0x00ff_ffff_0000_0000) >> 8
+    }
+
+    private static func estimate(_ histograms: UnsafeMutableBufferPointer<Int32>) -> UInt64 {
+        let histogram = histograms
+        for value in 0..<64 {
+            histogram[value] &+= histograms[64 + value] &+ histograms[128 + value] &+ histograms[192 + value]
+        }
         let m = Double(registerCount)
         var z = m * tau((m - Double(histogram[hashBits + 1])) / m)
         for value in stride(from: hashBits, through: 1, by: -1) {

@@ -63,6 +63,39 @@ package enum ListpackElement {
     }
 }
 
+/// What is looked for in a listpack, made ready once for many comparisons.
+package struct ListpackNeedle {
+    package let bytes: Bytes
+    package let integer: Int64
+    package let isInteger: Bool
+    /// The last eight bytes, or as many as there are: they tell most strings apart.
+    private let tail: UInt64
+
+    package init(_ value: Bytes) {
+        let parsed = value.count <= 20 && value.count > 0 ? Decimal.parseInt64(value) : nil
+        bytes = value
+        integer = parsed ?? 0
+        isInteger = parsed != nil
+        tail = value.count >= 8 ? value.loadUnaligned(fromByteOffset: value.count - 8, as: UInt64.self) : 0
+    }
+
+    /// Whether the string of that length at `place` is it.
+    @inline(__always)
+    func isAt(_ place: UnsafeRawPointer) -> Bool {
+        let count = bytes.count
+        if count >= 8 {
+            if place.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self) != tail { return false }
+            return count == 8 || memcmp(place, bytes.baseAddress.unsafelyUnwrapped, count &- 8) == 0
+        }
+        var index = count &- 1
+        while index >= 0 {
+            if place.load(fromByteOffset: index, as: UInt8.self) != bytes[index] { return false }
+            index &-= 1
+        }
+        return true
+    }
+}
+
 /// Handle of a listpack; the value that stores `pointer` owns it. Mutating functions may move the blob: the owner
 /// stores `pointer` again afterwards. Positions are offsets and hold until the next change.
 package struct Listpack {
@@ -236,21 +269,54 @@ package struct Listpack {
 
     /// The first element from `position` on that equals `value`, looking at every `skip + 1`th.
     package func find(from position: Position?, _ value: Bytes, skip: Int = 0) -> Position? {
-        let integer = value.count <= 20 && value.count > 0 ? Decimal.parseInt64(value) : nil
-        var current = position
-        var left = 0
-        while let at = current {
-            if left == 0 {
-                switch get(at) {
-                case .integer(let stored): if stored == integer { return at }
-                case .bytes(let stored): if integer == nil, stored.equals(value) { return at }
-                }
-                left = skip
-            } else {
+        guard var at = position else { return nil }
+        let wanted = ListpackNeedle(value)
+        while true {
+            let lead = byte(at)
+            if matches(at, lead, wanted) { return at }
+            at += entrySize(at, lead)
+            var left = skip
+            while left > 0 {
+                let skipped = byte(at)
+                if skipped == 0xff { return nil }
+                at += entrySize(at, skipped)
                 left -= 1
             }
-            current = next(at)
+            if byte(at) == 0xff { return nil }
         }
-        return nil
+    }
+
+    /// Whether the element at `position` is what is looked for.
+    @inline(__always)
+    package func matches(_ position: Position, _ wanted: ListpackNeedle) -> Bool {
+        matches(position, byte(position), wanted)
+    }
+
+    @inline(__always)
+    private func matches(_ at: Position, _ lead: UInt8, _ wanted: ListpackNeedle) -> Bool {
+        if lead < 0x80 { return wanted.isInteger && wanted.integer == Int64(lead) }
+        if lead < 0xc0 {
+            return Int(lead & 0x3f) == wanted.bytes.count && wanted.isAt(UnsafeRawPointer(pointer) + at + 1)
+        }
+        if lead < 0xe0 {
+            guard wanted.isInteger else { return false }
+            let raw = Int64(lead & 0x1f) << 8 | Int64(byte(at + 1))
+            return wanted.integer == (raw >= 4096 ? raw - 8192 : raw)
+        }
+        if lead < 0xf0 {
+            return Int(lead & 0x0f) << 8 | Int(byte(at + 1)) == wanted.bytes.count
+                && wanted.isAt(UnsafeRawPointer(pointer) + at + 2)
+        }
+        switch getWide(lead, UnsafeRawPointer(pointer) + at) {
+        case .integer(let stored): return wanted.isInteger && stored == wanted.integer
+        case .bytes(let stored): return stored.equals(wanted.bytes)
+        }
+    }
+
+    @inline(__always)
+    private func entrySize(_ position: Position, _ lead: UInt8) -> Int {
+        if lead < 0x80 { return 2 }
+        if lead < 0xc0 { return 2 + Int(lead & 0x3f) }
+        return entrySize(position)
     }
 }

@@ -17,7 +17,7 @@ package struct GatedReplies {
 package final class StoredCommand {
     package let id: Int
     package let arguments: Arguments
-    private let ranges: UnsafeMutablePointer<Bytes>
+    /// The ranges of the arguments, and their bytes.
     private let block: UnsafeMutableRawPointer
     package let byteCount: Int
 
@@ -26,9 +26,9 @@ package final class StoredCommand {
         var total = 0
         for index in 0..<arguments.count { total += arguments[index].count }
         byteCount = total
-        block = Heap.allocate(total)
-        ranges = .allocate(capacity: arguments.count)
-        var offset = 0
+        var offset = arguments.count * MemoryLayout<Bytes>.stride
+        block = Heap.allocate(offset + total)
+        let ranges = block.bindMemory(to: Bytes.self, capacity: arguments.count)
         for index in 0..<arguments.count {
             let source = arguments[index]
             if let start = source.baseAddress { (block + offset).copyMemory(from: start, byteCount: source.count) }
@@ -38,10 +38,7 @@ package final class StoredCommand {
         self.arguments = Arguments(base: UnsafePointer(ranges), count: arguments.count)
     }
 
-    deinit {
-        ranges.deallocate()
-        Heap.free(block)
-    }
+    deinit { Heap.free(block) }
 }
 
 /// A key of a database as a value, for the tables of watchers and waiters (not on the path of ordinary commands).
@@ -173,8 +170,15 @@ package final class Session {
     }
 
     func clearQueue() {
-        queue = []
+        // A short queue's room serves the next transaction.
+        if queue.capacity <= 64 { queue.removeAll(keepingCapacity: true) } else { queue = [] }
         queuedBytes = 0
+    }
+
+    func takeQueue() -> [StoredCommand] {
+        queuedBytes = 0
+        defer { queue = [] }
+        return queue
     }
 
     func addWatched(_ key: WatchedKey) {
@@ -228,12 +232,14 @@ package final class Session {
                 gates.removeAll(keepingCapacity: true)
                 durability = wantedDurability
             }
-        } else if sentCount >= Self.keptOutputBytes && sentCount >= output.pointee.count / 2 {
+        } else if sentCount >= Self.droppedFrom && sentCount >= output.pointee.count / 2 {
             dropSent()
         }
     }
 
-    private static let keptOutputBytes = 1 << 14
+    /// Room that a client keeps which is busy: long replies to a pipeline are not memory asked for anew each time.
+    private static let keptOutputBytes = 1 << 18
+    private static let droppedFrom = 1 << 14
 
     private func dropSent() {
         output.pointee.dropFirst(sentCount)

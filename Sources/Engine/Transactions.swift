@@ -83,8 +83,7 @@ extension Handler {
 
 extension Engine {
     func runQueue(_ session: Session, _ call: inout Call) throws(CommandError) {
-        let queue = session.queue
-        session.clearQueue()
+        let queue = session.takeQueue()
         unwatchAll(session)
         if let refusal = refusalOfQueue(queue) {
             endTransaction(session)
@@ -135,8 +134,9 @@ extension Engine {
 
     package func unwatchAll(_ session: Session) {
         for watched in session.watched {
-            watchers[watched.name]?.removeAll { $0 === session }
-            if watchers[watched.name]?.isEmpty == true { watchers[watched.name] = nil }
+            guard let index = watchers.index(forKey: watched.name) else { continue }
+            watchers.values[index].removeAll { $0 === session }
+            if watchers.values[index].isEmpty { watchers.remove(at: index) }
         }
         session.clearWatched()
     }

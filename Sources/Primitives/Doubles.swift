@@ -200,6 +200,43 @@ package enum LongDoubleText {
     /// zeros; never an exponent; "0" for what rounds to zero, whatever its sign. Returns the number of bytes.
     @discardableResult
     package static func write(_ value: LongDouble, to target: UnsafeMutableRawPointer) -> Int {
+        if value.magnitude < 0x1p20 && value.magnitude >= 0x1p-60 { return writePlain(value, to: target) }
+        return writeAny(value, to: target)
+    }
+
+    /// What is neither great nor tiny, with whole numbers of 128 bits: coordinates and most sums, many times faster
+    /// than printf does it. Rounded as there: to the nearest, to the even one of two.
+    private static func writePlain(_ value: LongDouble, to target: UnsafeMutableRawPointer) -> Int {
+        let size = value.magnitude, scale: UInt64 = 100_000_000_000_000_000
+        // size = significand × 2 ^ -shift, with 64 bits before 57 of the scale: the product fits.
+        let shift = UInt128(63 - Int(size.exponent))
+        let product = UInt128(UInt64(size.significand * 0x1p63)) * UInt128(scale)
+        var scaled = product >> shift
+        let rest = product & (1 << shift - 1), half: UInt128 = 1 << (shift - 1)
+        if rest > half || rest == half && scaled & 1 == 1 { scaled += 1 }
+        let (whole, fraction) = scaled.quotientAndRemainder(dividingBy: UInt128(scale))
+        var count = 0
+        if value < 0 && scaled > 0 {
+            target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+            count = 1
+        }
+        count += Decimal.write(Int64(whole), to: target + count)
+        if fraction == 0 { return count }
+        var digits = UInt64(fraction), length = 17
+        while digits % 10 == 0 {
+            digits /= 10
+            length -= 1
+        }
+        target.storeBytes(of: UInt8(ascii: "."), toByteOffset: count, as: UInt8.self)
+        for place in stride(from: count + length, to: count, by: -1) {
+            target.storeBytes(of: 48 + UInt8(digits % 10), toByteOffset: place, as: UInt8.self)
+            digits /= 10
+        }
+        return count + 1 + length
+    }
+
+    /// As `write`, whatever the number, by printf.
+    package static func writeAny(_ value: LongDouble, to target: UnsafeMutableRawPointer) -> Int {
         if value.isInfinite || value.isNaN { return DoubleText.write(Double(value), to: target) }
         let text = target.assumingMemoryBound(to: CChar.self)
         var count = Int(sr_format_long_double_fixed(text, maximumLength, value))

@@ -37,6 +37,8 @@ package final class ServerCore {
     }
     /// What control commands and INFO keep.
     package let control = ControlState()
+    /// What COMMAND has said before.
+    private(set) lazy var commandReplies = CommandReplies(engine.table)
     /// The log, snapshots, and what is known of the disk.
     package private(set) lazy var persistence = Persistence(self, fileSystem: environment.fileSystem)
 

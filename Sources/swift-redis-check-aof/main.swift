@@ -5,15 +5,16 @@ import Storage
 import Glibc
 #endif
 
-/// `swift-redis-check-aof FILE|MANIFEST`: tells whether a log is good, and mends its end. Exit status and lines are
-/// redis-check-aof's.
+/// `swift-redis-check-aof FILE|MANIFEST`: tells whether a log is good, and mends its end. Lines are redis-check-aof's.
 struct CheckAOF: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "swift-redis-check-aof",
         abstract: "Checks an append-only file, or a manifest and all files it names; mends its end.",
         discussion: """
             Files compressed by gzip or lz4 are read, but not mended. What a repair cuts off is first kept beside the \
-            file, as NAME.torn-<unix time>. Exit status 0: the log is good, by now; 1: it is not, or can't be read.
+            file, as NAME.torn-<unix time>.
+
+            \(CheckStatus.help)
             """)
 
     @Flag(help: "Truncate a damaged log where its last whole command or transaction ends.")
@@ -61,7 +62,7 @@ struct CheckAOF: ParsableCommand {
         guard let path = files.first, files.count == 1,
               [fix, salvage, timestamp != nil].filter({ $0 }).count <= 1 else {
             print(Self.usage)
-            throw ExitCode(1)
+            throw ExitCode(CheckStatus.usage)
         }
         if toTimestamp != nil || toSequence != nil { return try restore(path) }
         var options = AOFCheckOptions()
@@ -73,7 +74,7 @@ struct CheckAOF: ParsableCommand {
         if let timestamp {
             guard let seconds = Int64(timestamp), seconds >= 0 else {
                 print("Invalid timestamp, aborting...")
-                throw ExitCode(1)
+                throw ExitCode(CheckStatus.usage)
             }
             options.timestamp = seconds == 0 ? nil : seconds
         }
@@ -97,7 +98,7 @@ struct CheckAOF: ParsableCommand {
     private func restore(_ path: String) throws {
         guard let output, (toTimestamp == nil) != (toSequence == nil) else {
             print("--to-timestamp or --to-sequence need --output DIR")
-            throw ExitCode(1)
+            throw ExitCode(CheckStatus.usage)
         }
         var options = AOFRestoreOptions(output: output)
         options.sequence = toSequence
@@ -105,7 +106,7 @@ struct CheckAOF: ParsableCommand {
         if let toTimestamp {
             guard let time = Self.moment(toTimestamp) else {
                 print("Invalid timestamp, aborting...")
-                throw ExitCode(1)
+                throw ExitCode(CheckStatus.usage)
             }
             options.time = time
         }
@@ -113,14 +114,15 @@ struct CheckAOF: ParsableCommand {
         do throws(StorageError) {
             result = try AOFRestore.run(path, in: PosixFileSystem(), options)
         } catch {
-            print(error)
-            throw ExitCode(1)
+            print(json ? RDBCheck.json(path, error) : "\(error)")
+            if case .unsupported = error.reason { throw ExitCode(CheckStatus.notWritten) }
+            throw ExitCode(CheckStatus.of(error))
         }
         var checkOptions = AOFCheckOptions()
         checkOptions.now = .now()
         let report = AOFCheck.run(result.manifest, in: PosixFileSystem(), checkOptions, dialogue())
         if json {
-            print(report.json)
+            print(result.json(report))
         } else if report.status == 0 {
             let time = result.lastTime.map { ", written \($0.text)" } ?? ""
             print("\(output) has the state as of batch \(result.lastSequence)\(time). Start it: "
@@ -135,7 +137,7 @@ struct CheckAOF: ParsableCommand {
         let filled = done * 40 / total
         let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: 40 - filled)
         let end = done >= total ? "\r\u{1b}[K" : ""
-        let line = "\r[\(bar)] \(done / 1_048_576) of \(total / 1_048_576) MB\(end)"
+        let line = "\r[\(bar)] \(done * 100 / total) %, \(done / 1_048_576) of \(total / 1_048_576) MB\(end)"
         _ = Array(line.utf8).withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
     }
 
@@ -149,7 +151,7 @@ struct CheckAOF: ParsableCommand {
         })
     }
 
-    /// Whatever is wrong with the arguments: usage and status 1.
+    /// Whatever is wrong with the arguments: usage and its status.
     static func start() {
         do {
             let command = try parse()
@@ -159,7 +161,7 @@ struct CheckAOF: ParsableCommand {
         } catch {
             if exitCode(for: error) == .success { exit(withError: error) }
             print(usage)
-            exit(status: ExitCode(1))
+            exit(status: ExitCode(CheckStatus.usage))
         }
     }
 

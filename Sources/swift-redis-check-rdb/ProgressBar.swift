@@ -12,13 +12,15 @@ final class ProgressBar {
     private let isShown: Bool
     private let began = MonotonicNanoseconds.now()
     private var next = 0
-    private var last = MonotonicNanoseconds.now()
+    private var last: MonotonicNanoseconds
     private var hasLine = false
 
     init(_ path: String, _ total: Int) {
         name = path
         self.total = total
         isShown = total > 0 && isatty(STDERR_FILENO) != 0
+        // Files that are not read at once have it from the beginning.
+        last = total > 1 << 24 ? MonotonicNanoseconds(0) : began
     }
 
     func tell(_ bytes: Int) {

@@ -15,12 +15,7 @@ struct CheckRDB: ParsableCommand {
             Files compressed by gzip or lz4 are read as they are. No file is ever changed; an output that exists is \
             overwritten with --force alone, and comes into being whole and checked, or not at all.
 
-            Exit status:
-              0  the file is good; the output is whole; the files compared are equal
-              1  a file is damaged or can't be read, or the arguments are wrong
-              3  the output was written, or the file read, and something is left out: each thing is told
-              4  the files compared differ
-              5  the output can't be written
+            \(CheckStatus.help)
             """)
 
     @Flag(help: "Print one JSON object (a line for each file) instead of lines.")
@@ -73,7 +68,7 @@ struct CheckRDB: ParsableCommand {
         guard let path = files.first, verify || files.count == 1, actions <= 1,
               rdbVersion.map({ 9...12 ~= $0 }) ?? true, types.allSatisfy(DumpSelection.typeNames.contains) else {
             Self.complain(Self.usage)
-            throw ExitCode(1)
+            throw ExitCode(CheckStatus.usage)
         }
         let status: Int32
         if verify {
@@ -120,8 +115,8 @@ struct CheckRDB: ParsableCommand {
             }
             bar.clear()
             tell(report)
-            if !report.isGood { return 1 }
-            return report.lossCount > 0 ? 3 : 0
+            if !report.isGood { return CheckStatus.damaged }
+            return report.lossCount > 0 ? CheckStatus.incomplete : CheckStatus.good
         } catch {
             return failed(path, error)
         }
@@ -136,7 +131,7 @@ struct CheckRDB: ParsableCommand {
     private func failed(_ path: String, _ error: StorageError) -> Int32 {
         if json { print(RDBCheck.json(path, error)) }
         Self.complain(error.description)
-        return 1
+        return CheckStatus.of(error)
     }
 
     private func verifyAll() -> Int32 {
@@ -148,12 +143,19 @@ struct CheckRDB: ParsableCommand {
                 let report = try DumpVerify.run(path, threads: threads ?? ParallelRun.cores,
                                                 skipsUnsupported: skipUnsupported, now: .now(), in: fileSystem)
                 tell(report)
-                status = report.isGood ? (report.lossCount > 0 && status == 0 ? 3 : status) : 1
+                worsen(&status, report.isGood ? report.lossCount > 0 ? CheckStatus.incomplete : CheckStatus.good
+                       : CheckStatus.damaged)
             } catch {
-                status = failed(path, error)
+                worsen(&status, failed(path, error))
             }
         }
         return status
+    }
+
+    /// Of several files: damage counts most, what is left out least.
+    private func worsen(_ status: inout Int32, _ other: Int32) {
+        let order = [CheckStatus.good, CheckStatus.incomplete, CheckStatus.unreadable, CheckStatus.damaged]
+        if (order.firstIndex(of: other) ?? 0) > (order.firstIndex(of: status) ?? 0) { status = other }
     }
 
     // MARK: Others
@@ -173,12 +175,12 @@ struct CheckRDB: ParsableCommand {
                 : try DumpSalvage.run(path, to: output, options, in: fileSystem) { bar.tell($0) }
             bar.clear()
             if json { print(report.json) } else { report.lines.forEach { print($0) } }
-            return report.isWhole ? 0 : 3
+            return report.isWhole ? CheckStatus.good : CheckStatus.incomplete
         } catch {
             bar.clear()
             let isOutput = error.path == output || error.path.hasPrefix(output + ".tmp-")
-            _ = failed(path, error)
-            return isOutput ? 5 : 1
+            let status = failed(path, error)
+            return isOutput ? CheckStatus.notWritten : status
         }
     }
 
@@ -190,7 +192,7 @@ struct CheckRDB: ParsableCommand {
                                           in: fileSystem) { bar.tell($0) }
             bar.clear()
             if json { print(report.json) } else { report.lines.forEach { print($0) } }
-            return report.isEqual ? 0 : 4
+            return report.isEqual ? CheckStatus.good : CheckStatus.different
         } catch {
             bar.clear()
             return failed(error.path, error)
@@ -202,7 +204,7 @@ struct CheckRDB: ParsableCommand {
         line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 
-    /// Whatever is wrong with the arguments: usage and status 1.
+    /// Whatever is wrong with the arguments: usage and its status.
     static func start() {
         do {
             let command = try parse()
@@ -214,7 +216,7 @@ struct CheckRDB: ParsableCommand {
             if exitCode(for: error) == .success { exit(withError: error) }
             complain(message(for: error))
             complain(usage)
-            Glibc.exit(1)
+            Glibc.exit(CheckStatus.usage)
         }
     }
 }

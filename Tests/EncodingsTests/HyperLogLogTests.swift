@@ -120,6 +120,37 @@ import Testing
         } == estimates[0])
     }
 
+    @Test(arguments: [1, 2] as [UInt64])
+    func denseRegistersAreRaisedAllAtOnceAsOneByOne(seed: UInt64) throws {
+        var random = RandomSource(seed: seed)
+        let count = HyperLogLog.registerCount
+        let wanted = (0..<count).map { _ in UInt8(random.next(below: random.next(below: 4) == 0 ? 64 : 3)) }
+        var together = [UInt8](repeating: 0, count: HyperLogLog.denseBytes), alone = together
+        together.withUnsafeMutableBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            HyperLogLog.writeEmptyDense(to: base)
+            for _ in 0..<2000 {
+                _ = HyperLogLog.raiseDense(random.next(below: count), to: UInt8(random.next(below: 64)), in: base)
+            }
+        }
+        alone = together
+        together.withUnsafeMutableBytes { bytes in
+            wanted.withUnsafeBufferPointer { registers in
+                guard let base = bytes.baseAddress, let start = registers.baseAddress else { return }
+                HyperLogLog.raiseDense(base, to: start)
+            }
+        }
+        alone.withUnsafeMutableBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            for index in 0..<count { _ = HyperLogLog.raiseDense(index, to: wanted[index], in: base) }
+        }
+        #expect(together == alone, "seed \(seed)")
+        let registers = try #require(Self.registers(of: together))
+        #expect(registers == (0..<count).map { index in
+            alone.withUnsafeBytes { HyperLogLog.denseRegister(index, in: $0.baseAddress.unsafelyUnwrapped) }
+        })
+    }
+
     @Test func damageIsFoundAndNothingIsReadOrWrittenBeyondTheString() {
         let seed: UInt64 = 20
         var random = RandomSource(seed: seed), refused = 0

@@ -114,6 +114,30 @@ import Testing
         }
     }
 
+    /// What is printed without printf is what printf prints, halves between two last digits among it.
+    @Test(arguments: [1, 2, 3] as [UInt64]) func longDoublesAreAsPrintfPrintsThem(seed: UInt64) {
+        var random = RandomSource(seed: seed)
+        for _ in 0..<20000 {
+            let exponent = Int(random.next(below: 90)) - 65
+            var value = LongDouble(random.next(below: 3) == 0 ? random.next() : random.next() >> 40 | 1)
+            while value >= 2 { value /= 2 }
+            value *= LongDouble(sign: .plus, exponent: exponent, significand: 1)
+            if random.next(below: 2) == 0 { value = LongDouble(Double(value)) }
+            if random.next(below: 2) == 0 { value = -value }
+            let plain = written(LongDoubleText.maximumLength) { LongDoubleText.write(value, to: $0) }
+            let printed = written(LongDoubleText.maximumLength) { LongDoubleText.writeAny(value, to: $0) }
+            #expect(plain == printed, "seed \(seed), \(value)")
+        }
+        for exponent in 1...60 {
+            let value = LongDouble(sign: .plus, exponent: -exponent, significand: 1)
+            for times in [1, 3, 5, 7] as [LongDouble] {
+                let plain = written(LongDoubleText.maximumLength) { LongDoubleText.write(value * times, to: $0) }
+                let printed = written(LongDoubleText.maximumLength) { LongDoubleText.writeAny(value * times, to: $0) }
+                #expect(plain == printed, "\(times) × 2^-\(exponent)")
+            }
+        }
+    }
+
     @Test func longDoubles() {
         func read(_ text: String) -> LongDouble? { withBytes(text) { LongDoubleText.parse($0) } }
         func print(_ value: LongDouble) -> String {

@@ -26,12 +26,12 @@ package struct CrashPoints {
                 try scenario.run(simulation)
                 points += 1
                 let what = "\(scenario.name), cut off after \(step) changes"
-                try crash(simulation, .nothing, what)
-                try crash(simulation, .everything, what)
-                try crash(simulation, .killed, what)
+                try crash(scenario, simulation, .nothing, what)
+                try crash(scenario, simulation, .everything, what)
+                try crash(scenario, simulation, .killed, what)
                 for seed in seeds {
                     let seed = seed &* 1000 &+ UInt64(step)
-                    try crash(simulation, tears ? .torn(seed) : .random(seed), what)
+                    try crash(scenario, simulation, tears ? .torn(seed) : .random(seed), what)
                 }
                 let isWhole = !simulation.isDead
                 simulation.server?.abandon()
@@ -44,10 +44,12 @@ package struct CrashPoints {
         }
     }
 
-    private mutating func crash(_ simulation: Simulation, _ survival: MemoryFileSystem.Survival,
+    private mutating func crash(_ scenario: Scenario, _ simulation: Simulation, _ survival: MemoryFileSystem.Survival,
                                 _ what: String) throws {
         crashes += 1
         do {
+            try scenario.check(simulation.disk.crashed(survival))
+            if let verify = scenario.verify { return try verify(simulation.disk.crashed(survival)) }
             try simulation.tryCrash(survival)
         } catch {
             failures.append("\(what), leaving \(survival): \(error)")

@@ -15,14 +15,20 @@ package struct Scenario: Sendable {
     /// What is there before.
     var prepare: @Sendable (Simulation) throws -> Void = { try $0.start() }
     let run: @Sendable (Simulation) throws -> Void
+    /// What else must hold on the disk that a crash leaves.
+    var check: @Sendable (MemoryFileSystem) throws -> Void = { _ in }
+    /// What is done to it instead of a start, where a start needs a hand.
+    var verify: (@Sendable (MemoryFileSystem) throws -> Void)?
 
     init(_ name: String, _ policy: FsyncPolicy = .always, change: (inout SimulationSettings) -> Void = { _ in },
          prepare: @escaping @Sendable (Simulation) throws -> Void = Scenario.started,
+         check: @escaping @Sendable (MemoryFileSystem) throws -> Void = { _ in },
          run: @escaping @Sendable (Simulation) throws -> Void) {
         self.name = name
         settings.policy = policy
         change(&settings)
         self.prepare = prepare
+        self.check = check
         self.run = run
     }
 
@@ -107,7 +113,7 @@ package struct Scenario: Sendable {
 
     // MARK: All
 
-    package static let all: [Scenario] = starts + writes + rewrites + dumps + faults + repairs
+    package static let all: [Scenario] = starts + writes + rewrites + dumps + faults + repairs + backups + archives
 
     private static let starts: [Scenario] = [
         Scenario("start-empty", prepare: { _ in }, run: started),
@@ -193,15 +199,122 @@ package struct Scenario: Sendable {
         },
     ]
 
+    private static func mend(_ simulation: Simulation, _ change: (inout AOFCheckOptions) -> Void) {
+        guard let manifest = simulation.disk.paths.first(where: { $0.hasSuffix(".manifest") }) else { return }
+        var options = AOFCheckOptions()
+        change(&options)
+        options.now = UnixMilliseconds(1_700_000_000_000)
+        options.newID = { 0xb7c1_d0fa_2e55_9301 }
+        simulation.withTool { disk in
+            _ = AOFCheck.run(manifest, in: disk, options, AOFCheckDialogue(tell: { _ in }, ask: { _ in true }))
+        }
+    }
+
+    /// A bit of the log's middle flipped, in its first increment: the server is ended, and refuses to start.
+    private static let damaged: @Sendable (Simulation) throws -> Void = { simulation in
+        try started(simulation)
+        for number in 0..<6 { simulation.send(0, ["SET", "key:\(number)", String(repeating: "v", count: 200)]) }
+        simulation.settle()
+        for number in 0..<3 {
+            simulation.send(0, ["SET", "key:\(number)", "new"])
+            simulation.settle()
+        }
+        _ = simulation.server?.core.prepareShutdown(save: false)
+        simulation.crash(.killed)
+        let disk = simulation.disk
+        let path = disk.paths.first { $0.hasSuffix(".incr.aof") } ?? ""
+        var bytes = disk.bytes(path) ?? []
+        bytes[bytes.count / 2] ^= 1
+        disk.put(path, bytes)
+    }
+
     private static let repairs: [Scenario] = [
-        Scenario("check-aof-fix", prepare: torn) { simulation in
-            guard let manifest = simulation.disk.paths.first(where: { $0.hasSuffix(".manifest") }) else { return }
-            var options = AOFCheckOptions()
-            options.fixes = true
-            options.now = UnixMilliseconds(1_700_000_000_000)
-            simulation.withTool { disk in
-                _ = AOFCheck.run(manifest, in: disk, options, AOFCheckDialogue(tell: { _ in }, ask: { _ in true }))
+        Scenario("check-aof-fix", prepare: torn) { simulation in mend(simulation) { $0.fixes = true } },
+        unattended("check-aof-salvage") { $0.salvages = true },
+        unattended("check-aof-fix-of-damage") { $0.fixes = true },
+    ]
+
+    /// A repair that only a human asks for: cut off anywhere, it comes to the same end when it is asked for again.
+    private static func unattended(_ name: String,
+                                   _ change: @escaping @Sendable (inout AOFCheckOptions) -> Void) -> Scenario {
+        var scenario = Scenario(name, prepare: damaged) { mend($0, change) }
+        scenario.verify = { disk in
+            let whole = Simulation(SimulationSettings(), Simulation.makeTable())
+            try damaged(whole)
+            mend(whole, change)
+            let again = Simulation(SimulationSettings(), on: disk)
+            mend(again, change)
+            if try again.digestOfAStart() != whole.digestOfAStart() {
+                throw SimulationFailure("the repair, repeated, leaves other data")
             }
+        }
+        return scenario
+    }
+
+    // MARK: Backups
+
+    /// A directory with a manifest is a whole backup.
+    private static let backupIsWhole: @Sendable (MemoryFileSystem) throws -> Void = { disk in
+        let directory = FilePath.join(SimulatedServer.directory, "backupdir")
+        guard disk.paths.contains(FilePath.join(directory, "appendonly.aof.manifest")) else { return }
+        let report = BackupCheck.run(directory, in: disk, AOFCheckDialogue.silent)
+        if report.status != 0 { throw SimulationFailure("the backup is not whole: \(report.json)") }
+    }
+
+    private static func backUp(_ simulation: Simulation) {
+        simulation.send(0, ["BACKUP", "START"])
+        simulation.settle()
+        writeSome(simulation)
+        simulation.send(0, ["BGREWRITEAOF"])
+        simulation.settle()
+        writeSome(simulation)
+        simulation.send(0, ["BACKUP", "SEAL"])
+        simulation.send(1, ["SET", "behind", "the seal"])
+        simulation.settle()
+    }
+
+    private static let backups: [Scenario] = [
+        Scenario("backup", prepare: filled, check: backupIsWhole) { simulation in
+            backUp(simulation)
+            simulation.send(0, ["BACKUP", "CLEANUP"])
+            simulation.settle()
+        },
+        Scenario("backup-everysec", .everysec, prepare: filled, check: backupIsWhole, run: backUp),
+        Scenario("backup-aborted", prepare: filled, check: backupIsWhole) { simulation in
+            simulation.send(0, ["BACKUP", "START"])
+            simulation.settle()
+            writeSome(simulation)
+            simulation.send(0, ["BACKUP", "ABORT"])
+            simulation.settle()
         },
     ]
+
+    // MARK: Archives
+
+    /// What the archive names is there, and whole.
+    private static let archiveIsWhole: @Sendable (MemoryFileSystem) throws -> Void = { disk in
+        let directory = FilePath.join(SimulatedServer.directory, "archive")
+        guard let archive = try AOFArchive.manifest(directory, "appendonly.aof", in: disk) else { return }
+        for entry in archive.history {
+            let path = disk.paths.first { $0.hasPrefix(FilePath.join(directory, entry.name)) }
+            guard let path else { throw SimulationFailure("the archive lacks \(entry.name)") }
+            if !entry.name.hasSuffix(".aof") { continue }
+            let report = AOFCheck.run(path, in: disk, AOFCheckOptions(), AOFCheckDialogue.silent)
+            if report.status != 0 { throw SimulationFailure("archived damaged: \(report.json)") }
+        }
+    }
+
+    private static func archive(_ compression: AOFArchive.Compression) -> Scenario {
+        Scenario("archive-\(compression.rawValue)", change: { settings in
+            settings.configure = { configuration in
+                configuration.aofArchiveDir = "archive"
+                configuration.aofArchiveCompression = compression
+            }
+        }, prepare: filled, check: archiveIsWhole) { simulation in
+            rewrite(simulation)
+            rewrite(simulation)
+        }
+    }
+
+    private static let archives = AOFArchive.Compression.allCases.map(archive)
 }

@@ -51,6 +51,12 @@ package final class Simulation {
         connect(clientCount)
     }
 
+    /// On a disk with something on it.
+    package convenience init(_ settings: SimulationSettings, on disk: MemoryFileSystem) {
+        self.init(settings, Simulation.makeTable(), clientCount: 1)
+        self.disk = disk
+    }
+
     /// The same server and clients on another disk, after a crash.
     private init(_ other: Simulation, on disk: MemoryFileSystem) {
         settings = other.settings
@@ -85,13 +91,16 @@ package final class Simulation {
 
     /// Takes for granted what a start makes of the disk as it is.
     package func learn() throws {
-        let other = Simulation(self, on: disk.crashed(.killed))
-        other.history = History("")
-        let server = try SimulatedServer(other.disk, settings, table)
-        guard server.core.loadData() else { throw SimulationFailure("what is there can't be loaded") }
-        history = History(server.digest)
+        history = History(try digestOfAStart())
         history.promiseEverything()
-        server.abandon()
+    }
+
+    /// The data that a start on a copy of the disk finds.
+    package func digestOfAStart() throws -> String {
+        let server = try SimulatedServer(disk.crashed(.killed), settings, table)
+        defer { server.abandon() }
+        guard server.core.loadData() else { throw SimulationFailure("what is there can't be loaded") }
+        return server.digest
     }
 
     /// The server and its clients are gone; of the disk that is left which survives.

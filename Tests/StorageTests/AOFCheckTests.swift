@@ -48,7 +48,7 @@ struct CheckRun {
         ])
         #expect(CheckRun(path, on: disk("")).lines.last == "AOF data/a.aof is empty")
         let missing = CheckRun("data/none", on: disk(""))
-        #expect(missing.report.status == 1)
+        #expect(missing.report.status == CheckStatus.unreadable)
         #expect(missing.lines == ["Cannot open file data/none: No such file or directory"])
     }
 
@@ -78,7 +78,8 @@ struct CheckRun {
             for seed in 0..<20 as Range<UInt64> {
                 let stopping = StoppingFileSystem(disk(torn), after: steps)
                 let run = CheckRun(path, on: stopping) { $0.fixes = true }
-                #expect(run.report.status == (steps < 8 ? 1 : 0), "after \(steps) steps: \(run.lines)")
+                let expected = steps < 8 ? CheckStatus.notWritten : CheckStatus.good
+                #expect(run.report.status == expected, "after \(steps) steps: \(run.lines)")
                 let after = stopping.memory.crashed(seed == 0 ? .nothing : .random(seed))
                 let log = try #require(after.bytes(path))
                 #expect(log == good || log == good + tail, "after \(steps) steps, seed \(seed)")
@@ -95,7 +96,7 @@ struct CheckRun {
         let disk = disk(torn)
         disk.faults.room = 10
         let run = CheckRun(path, on: disk) { $0.fixes = true }
-        #expect(run.report.status == 1 && run.report.error?.isOutOfSpace == true)
+        #expect(run.report.status == CheckStatus.notWritten && run.report.error?.isOutOfSpace == true)
         #expect(disk.bytes(path) == Array(torn.utf8) && disk.bytes("data/temp-a.aof.torn") == nil)
     }
 
@@ -151,7 +152,8 @@ struct CheckRun {
             let disk = log("", "", "")
             disk.put("data/a.manifest", Array(text.utf8))
             let run = CheckRun("data/a.manifest", on: disk)
-            #expect(run.report.status == 1 && run.lines.last == words, "\(text): \(run.lines)")
+            let status = words.hasPrefix("Cannot open") ? CheckStatus.unreadable : CheckStatus.damaged
+            #expect(run.report.status == status && run.lines.last == words, "\(text): \(run.lines)")
         }
     }
 

@@ -26,7 +26,7 @@ struct SealedDirectory {
 
     func name(_ number: Int) -> String { "data/log/a.\(number).incr.aof" }
 
-    func flip(_ number: Int, batch: Int, _ offset: Int = 70) {
+    func flip(_ number: Int, batch: Int, _ offset: Int = 40) {
         var bytes = disk.bytes(name(number)) ?? []
         bytes[files[number - 1].edges[batch - 1] + offset] ^= 1
         disk.put(name(number), bytes)

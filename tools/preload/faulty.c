@@ -7,6 +7,8 @@
  *     call        write: after `after` bytes (the last write of them may be short) `count` writes fail
  *                 sync: after `after` calls of fsync or fdatasync on files, `count` of them fail
  *                 dirsync: likewise, on directories
+ *                 slow: nothing fails; every sync of a file takes `after` microseconds longer
+ *                 space: nothing fails; statvfs says that `after` bytes are free
  *     error       EIO or ENOSPC
  *     count       -1: from then on all
  *     lose        1: a failed sync of a file loses what was written since its last good one (zeros stand there), as a
@@ -24,8 +26,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REAL(type, name, ...)                                  \
@@ -122,11 +126,23 @@ static void lose_pages(int descriptor, const struct stat *status) {
     errno = saved;
 }
 
+static void rest_if_slow(int descriptor) {
+    struct fault fault;
+    int saved = errno;
+    if (read_fault(&fault) && concerns(&fault, "slow", descriptor)) {
+        struct timespec left = {fault.after / 1000000, fault.after % 1000000 * 1000};
+        while (nanosleep(&left, &left) == -1 && errno == EINTR) {
+        }
+    }
+    errno = saved;
+}
+
 static int sync_or_fail(int descriptor, int (*real)(int)) {
     struct stat status;
     int lose = 0;
     if (fstat(descriptor, &status) != 0) return real(descriptor);
     int is_file = S_ISREG(status.st_mode);
+    if (is_file) rest_if_slow(descriptor);
     if (allow(is_file ? "sync" : "dirsync", descriptor, 1, &lose) == 0) {
         if (is_file && lose) lose_pages(descriptor, &status);
         return lose == 2 ? 0 : -1;
@@ -184,4 +200,18 @@ ssize_t writev(int descriptor, const struct iovec *parts, int count) {
         return syscall(SYS_write, descriptor, parts[index].iov_base, length);
     }
     return 0;
+}
+
+int statvfs(const char *path, struct statvfs *out) {
+    REAL(int, "statvfs", const char *, struct statvfs *);
+    struct fault fault;
+    int result = real(path, out);
+    if (result == 0 && read_fault(&fault) && strcmp(fault.call, "space") == 0 && strstr(path, fault.part)) {
+        out->f_bavail = out->f_bfree = (fsblkcnt_t)fault.after / out->f_frsize;
+    }
+    return result;
+}
+
+int statvfs64(const char *path, struct statvfs64 *out) {
+    return statvfs(path, (struct statvfs *)out);    /* the same layout, on 64 bits */
 }

@@ -328,7 +328,7 @@ package enum HashCommands {
         let writer = call.reply
         if call.count == 2 {
             guard let hash = try hash(&keyspace, call, .read) else { call.reply.null(); return }
-            hash.withRandomField(&keyspace.context.pointee.random) { field, _ in reply(field, writer) }
+            hash.withRandomField(&keyspace.context.pointee.random) { field, _, _ in reply(field, writer) }
             return
         }
         let count = try call.integer(2)
@@ -341,7 +341,9 @@ package enum HashCommands {
         if count < 0 {
             beginPairs(Int(-count), withValues, writer)
             for _ in 0..<(-count) {
-                hash.withRandomField(&keyspace.context.pointee.random) { replyPair($0, $1, withValues, writer) }
+                hash.withRandomField(&keyspace.context.pointee.random) { field, value, _ in
+                    replyPair(field, value, withValues, writer)
+                }
             }
             return
         }
@@ -349,6 +351,17 @@ package enum HashCommands {
         beginPairs(wanted, withValues, writer)
         var left = wanted, unseen = hash.count
         let context = keyspace.context
+        if SeenPlaces.suits(wanted, of: unseen) {
+            let seen = SeenPlaces(wanted)
+            while left > 0 {
+                hash.withRandomField(&context.pointee.random) { field, value, place in
+                    guard seen.insert(place) else { return }
+                    replyPair(field, value, withValues, writer)
+                    left -= 1
+                }
+            }
+            return
+        }
         hash.forEach { field, value, _ in
             if context.pointee.random.next(below: unseen) < left {
                 replyPair(field, value, withValues, writer)

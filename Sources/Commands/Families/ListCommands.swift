@@ -65,12 +65,8 @@ package enum ListCommands {
     }
 
     private static func find(_ list: ListValue, _ value: Bytes) -> ListCursor? {
-        var cursor = list.cursor(at: 0)
-        while let current = cursor {
-            if list.element(current).equals(value) { return current }
-            cursor = list.next(current)
-        }
-        return nil
+        guard let first = list.cursor(at: 0) else { return nil }
+        return list.find(ListpackNeedle(value), from: first)?.place
     }
 
     static func lset(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
@@ -153,12 +149,18 @@ package enum ListCommands {
     }
 
     private static func replyPositions(_ list: ListValue, _ call: Call, _ rank: Int, _ wanted: Int?, _ maximum: Int) {
-        let backwards = rank < 0, count = list.count
+        let backwards = rank < 0, count = list.count, value = ListpackNeedle(call[2])
         let mark = call.reply.beginDeferred()
         var cursor = list.cursor(at: backwards ? -1 : 0)
         var seen = 0, matches = 0, found = 0
         while let current = cursor, maximum == 0 || seen < maximum {
-            if list.element(current).equals(call[2]) {
+            if !backwards && maximum == 0 {
+                guard let next = list.find(value, from: current) else { break }
+                seen += next.passed
+                cursor = next.place
+            }
+            guard let current = cursor else { break }
+            if list.matches(current, value) {
                 matches += 1
                 if matches >= abs(rank) {
                     call.reply.integer(backwards ? count - 1 - seen : seen)
@@ -178,15 +180,20 @@ package enum ListCommands {
         let limit = try call.integer(2)
         guard let entry = try call.entry(&keyspace, 1, .list, .write) else { call.reply.integer(0); return }
         var list = ListValue(entry)
-        let backwards = limit < 0
+        let backwards = limit < 0, value = ListpackNeedle(call[3])
         let wanted = limit == 0 ? Int.max : Int(clamping: limit.magnitude)
         var removed = 0
         var cursor = list.cursor(at: backwards ? -1 : 0)
         // Where the element behind (or before) the removed one is has to be asked anew after each removal.
         var remaining = list.count
-        while let current = cursor, removed < wanted {
+        while var current = cursor, removed < wanted {
+            if !backwards {
+                guard let next = list.find(value, from: current) else { break }
+                current = next.place
+                remaining -= next.passed
+            }
             remaining -= 1
-            if !list.element(current).equals(call[3]) {
+            if !list.matches(current, value) {
                 cursor = backwards ? list.previous(current) : list.next(current)
                 continue
             }

@@ -185,7 +185,7 @@ package enum SetCommands {
     /// Removes a random member, replies it and records its removal.
     private static func popOne(_ keyspace: inout Keyspace, _ set: inout SetValue, _ call: Call, isReplied: Bool) {
         var member = OwnedBytes()
-        set.withRandomMember(&keyspace.context.pointee.random) { member.append($0) }
+        set.withRandomMember(&keyspace.context.pointee.random) { bytes, _ in member.append(bytes) }
         _ = set.remove(member.bytes)
         call.reply.bulk(member.bytes)
         call.record(argumentCount: 3)
@@ -225,7 +225,7 @@ package enum SetCommands {
         let reply = call.reply
         if call.count == 2 {
             guard let set = try set(&keyspace, call, 1, .read) else { call.reply.null(); return }
-            set.withRandomMember(&keyspace.context.pointee.random) { reply.bulk($0) }
+            set.withRandomMember(&keyspace.context.pointee.random) { member, _ in reply.bulk(member) }
             return
         }
         let count = try call.integer(2)
@@ -233,7 +233,9 @@ package enum SetCommands {
         guard let set = try set(&keyspace, call, 1, .read), count != 0 else { call.reply.array(0); return }
         if count < 0 {
             call.reply.array(Int(-count))
-            for _ in 0..<(-count) { set.withRandomMember(&keyspace.context.pointee.random) { reply.bulk($0) } }
+            for _ in 0..<(-count) {
+                set.withRandomMember(&keyspace.context.pointee.random) { member, _ in reply.bulk(member) }
+            }
             return
         }
         if Int(count) >= set.count {
@@ -250,7 +252,7 @@ package enum SetCommands {
         call.reply.array(wanted)
         let size = set.count
         let random = keyspace.context
-        if wanted * 16 < size { return replyFew(set, wanted, call, random) }
+        if SeenPlaces.suits(wanted, of: size) { return replyFew(set, wanted, call, random) }
         var left = wanted, unseen = size
         let reply = call.reply
         set.forEach { member in
@@ -266,11 +268,13 @@ package enum SetCommands {
     /// Few of many: draws again when a member comes twice.
     private static func replyFew(_ set: SetValue, _ wanted: Int, _ call: Call,
                                  _ context: UnsafeMutablePointer<HashContext>) {
-        var seen = Set<[UInt8]>()
-        let reply = call.reply
-        while seen.count < wanted {
-            set.withRandomMember(&context.pointee.random) { member in
-                if seen.insert(Array(member)).inserted { reply.bulk(member) }
+        let seen = SeenPlaces(wanted), reply = call.reply
+        var left = wanted
+        while left > 0 {
+            set.withRandomMember(&context.pointee.random) { member, place in
+                guard seen.insert(place) else { return }
+                reply.bulk(member)
+                left -= 1
             }
         }
     }

@@ -207,7 +207,9 @@ package enum SortedSetCommands {
         let writer = call.reply
         if call.count == 2 {
             guard let set = try sortedSet(&keyspace, call) else { call.reply.null(); return }
-            set.withRandomMember(&keyspace.context.pointee.random) { member, _ in HashCommands.reply(member, writer) }
+            set.withRandomMember(&keyspace.context.pointee.random) { member, _, _ in
+                HashCommands.reply(member, writer)
+            }
             return
         }
         let count = try call.integer(2)
@@ -220,7 +222,9 @@ package enum SortedSetCommands {
         if count < 0 {
             beginPairs(Int(-count), withScores, writer)
             for _ in 0..<(-count) {
-                set.withRandomMember(&keyspace.context.pointee.random) { replyPair($0, $1, withScores, writer) }
+                set.withRandomMember(&keyspace.context.pointee.random) { member, score, _ in
+                    replyPair(member, score, withScores, writer)
+                }
             }
             return
         }
@@ -228,6 +232,17 @@ package enum SortedSetCommands {
         beginPairs(wanted, withScores, writer)
         var left = wanted, unseen = set.count
         let context = keyspace.context
+        if SeenPlaces.suits(wanted, of: unseen) {
+            let seen = SeenPlaces(wanted)
+            while left > 0 {
+                set.withRandomMember(&context.pointee.random) { member, score, place in
+                    guard seen.insert(place) else { return }
+                    replyPair(member, score, withScores, writer)
+                    left -= 1
+                }
+            }
+            return
+        }
         set.forEach { member, score in
             if context.pointee.random.next(below: unseen) < left {
                 replyPair(member, score, withScores, writer)

@@ -106,6 +106,9 @@ extension SortedSetCommands {
     private static func reply(_ keyspace: inout Keyspace, _ call: inout Call, _ request: RangeRequest)
         throws(CommandError) {
         guard let set = try sortedSet(&keyspace, call) else { call.reply.array(0); return }
+        if case .rank(let start, let stop) = request.kind, request.offset == 0, request.limit < 0 {
+            return replyRanks(set, start, stop, request, call.reply)
+        }
         let mark = call.reply.beginDeferred(), writer = call.reply
         var count = 0
         if request.offset >= 0 {
@@ -116,6 +119,24 @@ extension SortedSetCommands {
             }
         }
         call.reply.endArray(mark, request.withScores && writer.version == .resp2 ? count * 2 : count)
+    }
+
+    /// Of a range by rank the length is known beforehand.
+    private static func replyRanks(_ set: SortedSetValue, _ start: Int, _ stop: Int, _ request: RangeRequest,
+                                   _ writer: ReplyWriter) {
+        let size = set.count
+        guard let (first, last) = clamp(start, stop, size) else { return writer.array(0) }
+        beginPairs(last - first + 1, request.withScores, writer)
+        var cursor = set.cursor(at: request.reversed ? size - 1 - first : first)
+        for _ in first...last {
+            guard let current = cursor else { return }
+            if request.withScores {
+                replyPair(set.member(current), set.score(current), true, writer)
+            } else {
+                HashCommands.reply(set.member(current), writer)
+            }
+            cursor = request.reversed ? set.previous(current) : set.next(current)
+        }
     }
 
     private static let scoresByLex =

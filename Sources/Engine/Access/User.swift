@@ -34,6 +34,7 @@ package final class User {
 
     /// Takes equally long for a wrong password and a right one.
     func accepts(_ password: Bytes) -> Bool {
+        if rules.needsNoPassword { return rules.isEnabled }
         let digest = Array(SHA256.hex(Array(password)).utf8)
         var found = false
         for known in rules.passwords {
@@ -41,6 +42,6 @@ package final class User {
             for (a, b) in zip(known, digest) { difference |= Int(a ^ b) }
             if difference == 0 { found = true }
         }
-        return rules.isEnabled && (rules.needsNoPassword || found)
+        return rules.isEnabled && found
     }
 }

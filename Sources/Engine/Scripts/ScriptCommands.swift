@@ -96,7 +96,7 @@ package enum ScriptCommands {
 
     private static func evalsha(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
         let keyCount = try keyCount(call)
-        try engine.scripts.run(engine.scripts.cache[lowercased(call[1])], &call, keyCount: keyCount, readOnly: readOnly)
+        try engine.scripts.run(engine.scripts.cache[call[1]], &call, keyCount: keyCount, readOnly: readOnly)
     }
 
     private static func keyCount(_ call: Call) throws(CommandError) -> Int {
@@ -110,10 +110,6 @@ package enum ScriptCommands {
         if count < 0 { throw .text("ERR Number of keys can't be negative") }
     }
 
-    private static func lowercased(_ name: Bytes) -> String {
-        String(decoding: name.prefix(64).map { ASCII.lowercased($0) }, as: UTF8.self)
-    }
-
     // MARK: SCRIPT
 
     private static func load(_ engine: Engine, _ call: inout Call) throws(CommandError) {
@@ -123,7 +119,7 @@ package enum ScriptCommands {
     private static func exists(_ engine: Engine, _ call: inout Call) throws(CommandError) {
         call.reply.array(call.count - 2)
         for index in 2..<call.count {
-            call.reply.integer(engine.scripts.cache[lowercased(call[index])] == nil ? 0 : 1)
+            call.reply.integer(engine.scripts.cache[call[index]] == nil ? 0 : 1)
         }
     }
 
@@ -144,7 +140,7 @@ package enum ScriptCommands {
     }
 
     private static func show(_ engine: Engine, _ call: inout Call) throws(CommandError) {
-        guard let script = engine.scripts.cache[lowercased(call[2])] else {
+        guard let script = engine.scripts.cache[call[2]] else {
             throw .text("NOSCRIPT No matching script. Please use EVAL.")
         }
         script.source.withUnsafeBytes { call.reply.bulk($0) }

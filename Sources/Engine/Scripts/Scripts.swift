@@ -75,18 +75,18 @@ package final class ScriptRunner: ScriptHost {
     /// Compiles a script, unless it is known; answers it.
     /// - Parameter isForgettable: EVAL brought it, not SCRIPT LOAD.
     func add(_ source: Bytes, isForgettable: Bool) throws(CommandError) -> StoredScript {
-        let name = SHA1.of(source).hex
-        if let known = cache[name] {
+        let digest = SHA1.of(source)
+        if let known = cache[ScriptDigest(digest)] {
             if !isForgettable { cache.keep(known) }
             return known
         }
         let (flags, body) = try Shebang.ofScript(source)
         if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: memoryLimit) }
         guard let interpreter else { throw .text("OOM no memory for a Lua interpreter") }
-        if let message = interpreter.load(body, as: name) {
+        let script = StoredScript(digest, source: Array(source), flags: flags)
+        if let message = interpreter.load(body, as: script.name) {
             throw .message("ERR Error compiling script (new function): \(message)")
         }
-        let script = StoredScript(name: name, source: Array(source), flags: flags)
         if let forgotten = cache.add(script, isForgettable: isForgettable) {
             evictedCount += 1
             interpreter.drop(forgotten.name)

@@ -219,7 +219,7 @@ package struct Quicklist {
     package var first: QuicklistPosition? { head.map { QuicklistPosition(node: $0, offset: Self.firstOffset($0)) } }
     package var last: QuicklistPosition? { tail.map { QuicklistPosition(node: $0, offset: Self.lastOffset($0)) } }
 
-    private static func firstOffset(_ node: QuicklistNode) -> Int {
+    static func firstOffset(_ node: QuicklistNode) -> Int {
         node.isPlain ? 0 : node.listpack.first ?? Listpack.headerBytes
     }
     private static func lastOffset(_ node: QuicklistNode) -> Int {

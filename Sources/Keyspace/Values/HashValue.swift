@@ -108,15 +108,17 @@ package struct HashValue {
     }
 
     /// A uniformly random field with its value. The hash must not be empty.
-    package func withRandomField(_ random: inout RandomSource, _ body: (ListpackElement, ListpackElement) -> Void) {
+    @inline(__always)
+    package func withRandomField(_ random: inout RandomSource,
+                                 _ body: (ListpackElement, ListpackElement, _ place: UInt) -> Void) {
         if isTable {
             guard let element = fields.table.randomElement() else { return }
-            body(.bytes(HashField(element).field), .bytes(HashField(element).value))
+            body(.bytes(HashField(element).field), .bytes(HashField(element).value), UInt(bitPattern: element))
             return
         }
         let pack = listpack
         if let at = pack.seek(random.next(below: count) * stride), let value = pack.next(at) {
-            body(pack.get(at), pack.get(value))
+            body(pack.get(at), pack.get(value), UInt(at))
         }
     }
 

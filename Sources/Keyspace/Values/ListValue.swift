@@ -87,6 +87,45 @@ package struct ListValue {
         }
     }
 
+    /// The first element from `start` on that is what is looked for, and how many were passed on the way to it.
+    package func find(_ wanted: ListpackNeedle, from start: ListCursor) -> (place: ListCursor, passed: Int)? {
+        var passed = 0
+        guard case .quicklist(var at) = start else {
+            guard case .listpack(let offset) = start else { return nil }
+            return Self.find(wanted, in: listpack, from: offset, &passed).map { (.listpack($0), passed) }
+        }
+        while true {
+            if at.node.isPlain {
+                if at.node.bytes.equals(wanted.bytes) { return (.quicklist(at), passed) }
+                passed += 1
+            } else if let offset = Self.find(wanted, in: at.node.listpack, from: at.offset, &passed) {
+                return (.quicklist(QuicklistPosition(node: at.node, offset: offset)), passed)
+            }
+            guard let following = at.node.next else { return nil }
+            at = QuicklistPosition(node: following, offset: Quicklist.firstOffset(following))
+        }
+    }
+
+    private static func find(_ wanted: ListpackNeedle, in pack: Listpack, from start: Int, _ passed: inout Int)
+        -> Int? {
+        var position: Int? = start
+        while let at = position {
+            if pack.matches(at, wanted) { return at }
+            passed += 1
+            position = pack.next(at)
+        }
+        return nil
+    }
+
+    package func matches(_ cursor: ListCursor, _ wanted: ListpackNeedle) -> Bool {
+        switch cursor {
+        case .listpack(let at): return listpack.matches(at, wanted)
+        case .quicklist(let at):
+            // A plain node may hold the text of a number, which no listpack does.
+            return at.node.isPlain ? at.node.bytes.equals(wanted.bytes) : at.node.listpack.matches(at.offset, wanted)
+        }
+    }
+
     // MARK: Changing
 
     /// Before adding elements of `bytes` bytes together: becomes a quicklist if they would not fit.

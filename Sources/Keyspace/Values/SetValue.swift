@@ -140,19 +140,20 @@ package struct SetValue {
         return 0
     }
 
-    /// A uniformly random member, handed to `body`. The set must not be empty.
-    package func withRandomMember(_ random: inout RandomSource, _ body: (Bytes) -> Void) {
+    /// A uniformly random member, handed to `body`, and its place, as `SeenPlaces` takes it. The set must not be empty.
+    @inline(__always)
+    package func withRandomMember(_ random: inout RandomSource, _ body: (Bytes, _ place: UInt) -> Void) {
         withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { buffer in
             let scratch = buffer.baseAddress.unsafelyUnwrapped
             switch encoding {
             case .intset:
-                let value = intset.get(random.next(below: intset.count))
-                body(Bytes(start: scratch, count: Decimal.write(value, to: scratch)))
+                let index = random.next(below: intset.count)
+                body(Bytes(start: scratch, count: Decimal.write(intset.get(index), to: scratch)), UInt(index + 1))
             case .hashtable:
-                if let element = table.randomElement() { body(SetMember.key(element)) }
+                if let element = table.randomElement() { body(SetMember.key(element), UInt(bitPattern: element)) }
             case .listpack, .raw, .int, .skiplist, .embstr, .quicklist, .stream, .listpackex:
                 if let position = listpack.seek(random.next(below: listpack.count)) {
-                    body(listpack.get(position).text(scratch))
+                    body(listpack.get(position).text(scratch), UInt(position))
                 }
             }
         }

@@ -253,11 +253,14 @@ package struct SortedSetValue {
         }
     }
 
-    package func withRandomMember(_ random: inout RandomSource, _ body: (ListpackElement, Double) -> Void) {
+    /// A uniformly random member, and its place, as `SeenPlaces` takes it.
+    @inline(__always)
+    package func withRandomMember(_ random: inout RandomSource,
+                                  _ body: (ListpackElement, Double, _ place: UInt) -> Void) {
         if isSkiplist {
-            if let node = sortedSet.randomNode() { body(.bytes(node.member), node.score) }
-        } else if let cursor = cursor(at: random.next(below: count)) {
-            body(member(cursor), score(cursor))
+            if let node = sortedSet.randomNode() { body(.bytes(node.member), node.score, UInt(bitPattern: node.base)) }
+        } else if let at = listpack.seek(random.next(below: count) * 2) {
+            body(listpack.get(at), score(.listpack(at)), UInt(at))
         }
     }
 
@@ -296,16 +299,17 @@ package struct SortedSetValue {
         var pack = listpack
         var target = pack.byteCount - 1
         if case .listpack(let at) = place { target = at }
-        if let integer = DoubleText.exactInteger(score) {
-            pack.insert(integer, before: target)
-        } else {
-            withUnsafeTemporaryAllocation(byteCount: DoubleText.maximumLength, alignment: 8) { buffer in
-                let start = buffer.baseAddress.unsafelyUnwrapped
-                pack.insert(Bytes(start: start, count: DoubleText.write(score, to: start)), before: target)
-            }
-        }
+        Self.insert(score: score, before: target, &pack)
         pack.insert(member, before: target)
         pointer = pack.pointer
+    }
+
+    private static func insert(score: Double, before target: Int, _ pack: inout Listpack) {
+        if let integer = DoubleText.exactInteger(score) { return pack.insert(integer, before: target) }
+        withUnsafeTemporaryAllocation(byteCount: DoubleText.maximumLength, alignment: 8) { buffer in
+            let start = buffer.baseAddress.unsafelyUnwrapped
+            pack.insert(Bytes(start: start, count: DoubleText.write(score, to: start)), before: target)
+        }
     }
 
     /// Gives a member another score.
@@ -356,13 +360,15 @@ package struct SortedSetValue {
             if current.member.count > limits.zsetMaxListpackValue { return }
             node = current.next
         }
-        var new = SortedSetValue(.listpack, Listpack.create().pointer)
+        var pack = Listpack.create()
         node = sortedSet.first
         while let current = node {
-            new.insertPair(current.member, current.score)
+            // In order: each goes to the end.
+            pack.append(current.member)
+            Self.insert(score: current.score, before: pack.byteCount - 1, &pack)
             node = current.next
         }
         destroy()
-        self = new
+        self = SortedSetValue(.listpack, pack.pointer)
     }
 }

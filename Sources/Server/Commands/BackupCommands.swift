@@ -34,13 +34,13 @@ enum BackupCommands {
     ]
 
     private static func run(_ call: inout Call, _ body: () throws(StorageError) -> Void) throws(CommandError) {
-        do throws(StorageError) {
-            try body()
-        } catch {
-            if case .unsupported(let text) = error.reason { throw .message("ERR \(text)") }
-            throw .message("ERR \(error)")
-        }
+        do throws(StorageError) { try body() } catch { throw refusal(error) }
         call.reply.ok()
+    }
+
+    private static func refusal(_ error: StorageError) -> CommandError {
+        if case .unsupported(let text) = error.reason { return .message("ERR \(text)") }
+        return .message("ERR \(error)")
     }
 
     private static func start(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
@@ -50,7 +50,19 @@ enum BackupCommands {
     private static func seal(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         // Within a transaction a part of it is in the log.
         if core.engine.isInUnit { throw .text("ERR BACKUP SEAL is not possible within a transaction") }
-        try run(&call) { () throws(StorageError) in try core.persistence.backup.seal() }
+        let backup = core.persistence.backup
+        if call.isRetry {
+            if backup.state == .failed { throw .message("ERR \(backup.error)") }
+            if backup.state != .sealing { return call.reply.ok() }
+        } else {
+            do throws(StorageError) { try backup.seal() } catch { throw refusal(error) }
+        }
+        // Of a short log the answer is that all is done; who asks for more is told by STATUS.
+        if backup.state == .sealing && backup.isShort && call.mayBlock {
+            call.block(firstKey: 0, keyCount: 0, timeoutMilliseconds: 0, timeoutReply: .custom, retryMilliseconds: 50)
+        } else {
+            call.reply.ok()
+        }
     }
 
     private static func abort(_ core: ServerCore, _ call: inout Call) throws(CommandError) {

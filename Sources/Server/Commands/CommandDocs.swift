@@ -7,18 +7,15 @@ import RESP
 enum CommandDocs {
     static func docs(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let table = core.engine.table
-        var rows: [CommandTable.Row] = []
-        if call.count == 2 {
-            rows = CommandListing.topLevel(table)
-        } else {
-            for index in 2..<call.count {
-                if let id = table.findFullName(call[index]) { rows.append(table.rows[id]) }
+        var ids = core.commandReplies.topLevel
+        if call.count > 2 { ids = (2..<call.count).compactMap { table.findFullName(call[$0]) } }
+        let reply = call.reply
+        reply.map(ids.count)
+        for id in ids {
+            core.commandReplies.write(.documentation, id, reply) {
+                reply.bulk(table.rows[id].fullName)
+                write(table.rows[id], table, reply)
             }
-        }
-        call.reply.map(rows.count)
-        for row in rows {
-            call.reply.bulk(row.fullName)
-            write(row, table, call.reply)
         }
     }
 

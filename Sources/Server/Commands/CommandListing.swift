@@ -39,37 +39,37 @@ enum CommandListing {
         filterby:oneof@FILTERBY?(module-name:string@MODULE category:string@ACLCAT pattern:pattern@PATTERN)
         """
 
-    /// Rows of commands that are no subcommands.
-    static func topLevel(_ table: CommandTable) -> [CommandTable.Row] {
-        (0..<table.count).map { table.rows[$0] }.filter { $0.parent < 0 }
-    }
-
     // MARK: COMMAND, COMMAND INFO
 
     private static func everything(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        describeAll(core.engine.table, call.reply)
+        describeAll(core, call.reply)
     }
 
-    private static func describeAll(_ table: CommandTable, _ reply: ReplyWriter) {
-        let rows = topLevel(table)
-        reply.array(rows.count)
-        for row in rows { describe(row, table, reply) }
+    private static func describeAll(_ core: ServerCore, _ reply: ReplyWriter) {
+        reply.array(core.commandReplies.topLevel.count)
+        for id in core.commandReplies.topLevel { describe(id, core, reply) }
+    }
+
+    private static func describe(_ id: Int, _ core: ServerCore, _ reply: ReplyWriter) {
+        core.commandReplies.write(.description, id, reply) {
+            describe(core.engine.table.rows[id], core.engine.table, reply)
+        }
     }
 
     private static func count(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        call.reply.integer(topLevel(core.engine.table).count)
+        call.reply.integer(core.commandReplies.topLevel.count)
     }
 
     private static func info(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let table = core.engine.table
         if call.count == 2 {
-            describeAll(table, call.reply)
+            describeAll(core, call.reply)
             return
         }
         call.reply.array(call.count - 2)
         for index in 2..<call.count {
             if let id = table.findFullName(call[index]) {
-                describe(table.rows[id], table, call.reply)
+                describe(id, core, call.reply)
             } else {
                 call.reply.null()
             }
@@ -162,25 +162,26 @@ enum CommandListing {
 
     private static func list(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let table = core.engine.table
-        var rows = Array(UnsafeBufferPointer(start: table.rows, count: table.count))
         if call.count == 2 {
-            rows = topLevel(table)
-        } else {
-            guard call.count == 5, call.isWord(2, "FILTERBY") else { throw .syntax }
-            let value = call[4]
-            if call.isWord(3, "MODULE") {
-                rows = []
-            } else if call.isWord(3, "ACLCAT") {
-                let category = ACLCategories(named: value)
-                rows = rows.filter { row in category.map { row.command.categories.contains($0) } ?? false }
-            } else if call.isWord(3, "PATTERN") {
-                rows = rows.filter { row in
-                    var name = row.fullName
-                    return name.withUTF8 { Glob.matches(value, Bytes($0), ignoringCase: true) }
-                }
-            } else {
-                throw .syntax
+            call.reply.array(core.commandReplies.topLevel.count)
+            for id in core.commandReplies.topLevel { call.reply.bulk(table.commands[id].name) }
+            return
+        }
+        var rows = Array(UnsafeBufferPointer(start: table.rows, count: table.count))
+        guard call.count == 5, call.isWord(2, "FILTERBY") else { throw .syntax }
+        let value = call[4]
+        if call.isWord(3, "MODULE") {
+            rows = []
+        } else if call.isWord(3, "ACLCAT") {
+            let category = ACLCategories(named: value)
+            rows = rows.filter { row in category.map { row.command.categories.contains($0) } ?? false }
+        } else if call.isWord(3, "PATTERN") {
+            rows = rows.filter { row in
+                var name = row.fullName
+                return name.withUTF8 { Glob.matches(value, Bytes($0), ignoringCase: true) }
             }
+        } else {
+            throw .syntax
         }
         call.reply.array(rows.count)
         for row in rows { call.reply.bulk(row.fullName) }
@@ -209,12 +210,13 @@ enum CommandListing {
         let line = call.arguments.dropFirst(2)
         guard let id = core.engine.lookUp(line) else { throw .text("ERR Invalid command specified") }
         let command = core.engine.table.commands + id
-        if KeySpec.parse(command.pointee.keys).isEmpty { throw .text("ERR The command has no key arguments") }
+        let specs = core.commandReplies.specs(id, of: command)
+        if specs.isEmpty { throw .text("ERR The command has no key arguments") }
         let arity = command.pointee.arity
         guard arity > 0 ? line.count == arity : line.count >= -arity else {
             throw .text("ERR Invalid number of arguments specified for command")
         }
-        let keys = KeyPositions.find(command, line) ?? []
+        let keys = KeyPositions.find(command, line, specs) ?? []
         if keys.isEmpty {
             // EVAL with a number of keys that can't be is one without keys.
             if command.pointee.flags.contains(.noMandatoryKeys) { return (line, []) }

@@ -14,7 +14,9 @@ import Glibc
 //                       lives        the base         back
 //     any of them ── ABORT, or an error ──> failed ── START, CLEANUP ──>
 //
-// The backup stands for the moment of SEAL: every record that was logged before it is in it, none later.
+// The backup stands for the moment of SEAL: every record that was logged before it is in it, none later. The engine
+// waits for no disk: records after it are held back, and so are the replies of their clients, until those before it are
+// written, which under `always` takes an fsync.
 //
 // Without a log (`appendonly no`) there is nothing to keep since START: the base is written at SEAL, by a child.
 //
@@ -25,9 +27,6 @@ final class Backup {
     enum State: String {
         case idle, pending, snapshotting, incrementing, sealing, sealed, failed
     }
-
-    /// An open increment of up to so many bytes is copied and read back before SEAL answers.
-    private static let inlineBytes = 4 << 20
 
     private unowned let persistence: Persistence
     private(set) var state = State.idle
@@ -44,6 +43,11 @@ final class Backup {
     private var kept: [AOFManifest.Entry] = []
     /// Changes with every backup, so that steps of an earlier one do not go on.
     private var generation = 0
+    /// What is to be copied and read back at SEAL is so little that its client waits for it.
+    private(set) var isShort = false
+    private static let shortBytes = 4 << 20
+    /// Where the log ended at SEAL, until it is written up to there.
+    private var sealOffset: LogOffset?
     /// The child that writes the base of a server without a log.
     private var childIsOurs = false
 
@@ -145,6 +149,7 @@ final class Backup {
     /// Ten times a second.
     func cron() {
         if state == .pending, persistence.child == nil { startBase() }
+        if sealOffset != nil { logProgressed() }
         let lifetime = Int64(configuration.backupSealedTtl)
         if state == .sealed, lifetime > 0, UnixMilliseconds.now().seconds - endTime >= lifetime {
             try? cleanUp()
@@ -204,12 +209,14 @@ final class Backup {
     func logBroke(_ reason: String) {
         switch state {
         case .pending, .snapshotting, .incrementing: fail(reason)
-        case .idle, .sealing, .sealed, .failed: break
+        case .sealing: if sealOffset != nil { fail(reason) }
+        case .idle, .sealed, .failed: break
         }
     }
 
     private func fail(_ reason: String) {
         generation += 1
+        releaseLog()
         state = .failed
         error = reason
         names = []
@@ -222,60 +229,94 @@ final class Backup {
 
     // MARK: Sealing
 
-    /// What is logged up to here is the backup.
+    /// What is logged up to here is the backup. The engine does not wait: records behind this point are held back until
+    /// those before it are in their file, whose size is then the backup's end.
     private func sealLog() throws(StorageError) {
-        guard let log = persistence.log, let base else { throw refusal("the log is not there") }
+        guard let log = persistence.log, base != nil else { throw refusal("the log is not there") }
+        guard log.isHealthy else { throw refusal("the log can't be written now") }
+        persistence.flush()
+        state = .sealing
+        isShort = kept.isEmpty && log.currentCounters.fileBytes <= Self.shortBytes
+        sealOffset = persistence.engine.logEnd
+        persistence.holdsLog = true
+        logProgressed()
+    }
+
+    /// The log wrote something; while it is held.
+    func logProgressed() {
+        guard let target = sealOffset, let log = persistence.log else { return }
+        if !log.isHealthy { return fail("the log can't be written: \(persistence.logError ?? "")") }
+        if log.takenOffset < target {
+            // It could not take all of it at once.
+            _ = log.flush(&persistence.engine.pendingLog, writers: 0)
+            persistence.engine.pendingLogStart = log.takenOffset
+        }
+        guard log.writtenOffset >= target else { return }
+        releaseLog()
+        do throws(StorageError) {
+            try sealFiles(log)
+        } catch {
+            fail("\(error)")
+        }
+    }
+
+    private func releaseLog() {
+        sealOffset = nil
+        persistence.holdsLog = false
+    }
+
+    private func sealFiles(_ log: AppendLog) throws(StorageError) {
+        guard let base else { throw refusal("the log is not there") }
         let files = files
-        try log.drain(&persistence.engine.pendingLog, sync: true)
-        persistence.engine.pendingLogStart = log.takenOffset
         // The last increment, and while the log is yet to take it the one before, may be written to.
         let live = persistence.manifest.increments.filter { $0.sequence >= firstIncrement }
         let isSwitching = persistence.operation == .preparing || persistence.operation == .switching
         let openCount = min(isSwitching ? 2 : 1, live.count)
-        var open: [(entry: AOFManifest.Entry, size: Int)] = []
         for entry in live.dropLast(openCount) { keep(entry) }
+        var held: [(entry: AOFManifest.Entry, size: Int, path: String)] = []
         for entry in live.suffix(openCount) {
-            open.append((entry, try files.fileSystem.status(persistence.directory.path(entry))?.size ?? 0))
+            // A mark may be on its way behind what counts.
+            let size = isSwitching ? try files.fileSystem.status(persistence.directory.path(entry))?.size ?? 0
+                : log.currentCounters.fileBytes
+            held.append((entry, size, files.path("\(entry.name).open")))
         }
         // They must not vanish before they are copied.
-        let held = open.map { (entry: $0.entry, size: $0.size, path: files.path("\($0.entry.name).open")) }
         for item in held { try files.fileSystem.link(persistence.directory.path(item.entry), item.path) }
-        let increments = (kept + open.map { $0.entry }).sorted { $0.sequence < $1.sequence }
-        state = .sealing
+        let increments = (kept + held.map { $0.entry }).sorted { $0.sequence < $1.sequence }
+        let opened = held
         let step: @Sendable () throws(StorageError) -> Void = { () throws(StorageError) in
-            for item in held {
+            for item in opened {
                 try files.copy(item.path, as: item.entry.name, upTo: item.size)
                 try files.fileSystem.unlink(item.path)
             }
             for entry in increments { try files.verify(entry.name) }
             try files.seal(base, increments)
         }
-        finishSeal([base] + increments, held.map { $0.size }.reduce(0, +), step)
-    }
-
-    private func finishSeal(_ entries: [AOFManifest.Entry], _ bytes: Int,
-                            _ step: @escaping @Sendable () throws(StorageError) -> Void) {
-        let done = { [self] in
-            names = entries.map { $0.name } + [FilePath.name(files.manifestPath)]
-            state = .sealed
-            endTime = UnixMilliseconds.now().seconds
-            log.write(.notice, "Backup sealed: \(names.count) files in \(files.directory), each read back")
-        }
+        let names = ([base] + increments).map { $0.name } + [FilePath.name(files.manifestPath)]
+        let begun = generation
         // Links that are under way come first.
-        persistence.disk.wait()
-        if bytes > Self.inlineBytes || kept.count > 0 { return inBackground(step, then: done) }
-        do throws(StorageError) {
-            try step()
-            done()
-        } catch {
-            fail("\(error)")
-        }
+        persistence.disk.run({ () throws(StorageError) in }, then: { [self] (_: Result<Void, StorageError>) in
+            guard begun == generation, state == .sealing else { return }
+            inBackground(step) { [self] in
+                self.names = names
+                state = .sealed
+                endTime = UnixMilliseconds.now().seconds
+                self.log.write(.notice, "Backup sealed: \(names.count) files in \(files.directory), each read back")
+                persistence.engine.retryKeylessWaiters()
+            }
+        })
     }
 
     /// Runs on a thread of its own; what goes wrong fails the backup.
     private func inBackground(_ step: @escaping @Sendable () throws(StorageError) -> Void,
                               then: @escaping () -> Void) {
         let begun = generation
+        if persistence.core.environment.isStepped {
+            return persistence.disk.run(step) { [self] result in
+                guard generation == begun else { return }
+                if case .failure(let error) = result { fail("\(error)") } else { then() }
+            }
+        }
         let core = UncheckedReference(persistence.core), after = UncheckedReference(then)
         let own = UncheckedReference(self)
         let thread = LogThread("backup") {
@@ -301,6 +342,7 @@ final class Backup {
     // MARK: Without a log
 
     private func sealSnapshot() throws(StorageError) {
+        isShort = false
         guard persistence.child == nil else { throw refusal("Another child process is active: try again") }
         let name = "\(configuration.appendfilename).1.base.rdb"
         guard persistence.forkChild(.dump, prefix: FilePath.join(configuration.dir, "temp-"), suffix: ".rdb",

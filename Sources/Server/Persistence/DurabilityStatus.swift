@@ -37,7 +37,7 @@ extension Persistence {
         guard let log else { return [("aof_state", .text(durabilityState))] }
         let counters = log.currentCounters, insight = log.currentInsight
         return state(log, insight) + offsets(log, insight) + batches(counters, insight) + syncs(counters, insight)
-            + backlog(counters) + room
+            + backlog(counters) + room + findingFacts
     }
 
     private func state(_ log: AppendLog, _ insight: AppendLogInsight) -> [Fact] {
@@ -125,7 +125,7 @@ enum DurabilityCommands {
     ]
 
     static func status(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        let facts = core.persistence.durabilityFacts
+        let facts = core.persistence.durabilityFacts + core.persistence.scrub.facts
         call.reply.map(facts.count)
         for fact in facts {
             call.reply.bulk(fact.name)

@@ -275,23 +275,35 @@ extension Persistence {
         backup.keep(manifest.history)
         let directory = directory, kept = keptHistory
         let before = manifest
-        disk.run { () throws(StorageError) -> AOFManifest in
+        disk.run { () throws(StorageError) -> (AOFManifest, Int) in
             var after = before
+            let archived = try directory.archiveHistory(after, kept)
             _ = try directory.removeHistory(&after, kept)
-            return after
+            return (after, archived)
         } then: { [self] result in
             switch result {
-            case .success(let after):
+            case .success((let after, let archived)):
                 for entry in before.history where !after.history.contains(entry) {
                     core.log.write(.notice, "Removing the history file \(entry.name) in the background")
                 }
                 manifest = after
+                findings.archived(archived)
             case .failure(let error):
                 core.log.write(.warning, "Can't remove history files of the AOF: \(error)")
+                findings.archiveFailed(error, hasArchive: kept.archive != nil)
                 rereadManifest()
             }
             endOperation()
         }
+    }
+
+    /// What could not be archived, and so not be removed, is tried again after a minute.
+    func retryArchive() {
+        guard let retryAt = findings.archiveRetryAt, MonotonicNanoseconds.now() >= retryAt, operation == .none,
+              logMode == .on, child == nil else { return }
+        findings.archiveRetryAt = nil
+        operation = .finishing
+        removeHistory()
     }
 
     private func endOperation() {

@@ -23,7 +23,8 @@ extension Persistence {
             engine.pendingLog.removeAll()
             return
         }
-        if log.flush(&engine.pendingLog, writers: engine.writersInTick) { core.loop.stayAwake() }
+        if holdsLog { backup.logProgressed() }
+        if !holdsLog, log.flush(&engine.pendingLog, writers: engine.writersInTick) { core.loop.stayAwake() }
         if engine.pendingLog.isEmpty { engine.beginWriters() }
         if engine.syncWanted > log.durableOffset { log.requestSync() }
         engine.pendingLogStart = log.takenOffset

@@ -75,6 +75,9 @@ package final class Persistence {
     var announcesWrites = false { didSet { log?.announcesWrites = announcesWrites } }
     /// How often a new base replaced a log that could not be trusted.
     var healings = 0
+    /// Records stay in the engine's buffer: a backup is being sealed.
+    var holdsLog = false
+    var findings = Findings()
 
     // MARK: The child
 
@@ -165,6 +168,7 @@ package final class Persistence {
     func cron() {
         pollChild()
         backup.cron()
+        retryArchive()
         scrub.cron()
         if log?.isHealthy == false { healthChanged() }
         if framingIsOld { framingChanged() }

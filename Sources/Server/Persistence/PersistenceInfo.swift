@@ -19,7 +19,7 @@ extension Persistence {
         writer.field("module_fork_in_progress", 0)
         writer.field("module_fork_last_cow_size", 0)
         if isLogEnabled { reportLogFiles(&writer) }
-        scrub.report(&writer)
+        report(scrub.facts, &writer)
         if engine.state.isLoading, let loading { report(loading, &writer) }
     }
 
@@ -58,7 +58,11 @@ extension Persistence {
         writer.field("aof_pending_bio_fsync", counters.isSyncing)
         writer.field("aof_delayed_fsync", counters.delayedSyncs)
         // Ours.
-        for fact in durabilityFacts {
+        report(durabilityFacts, &writer)
+    }
+
+    private func report(_ facts: [Fact], _ writer: inout InfoWriter) {
+        for fact in facts {
             switch fact.value {
             case .integer(let value): writer.field(fact.name, value)
             case .text(let value): writer.field(fact.name, value)

@@ -105,6 +105,7 @@ final class Scrub {
         if isReplaced { return }
         errors += 1
         lastError = "\(error)"
+        if !target.isDump { persistence.findings.found(lastError) }
         let remedy = target.isDump ? "a new snapshot" : "a rewrite of the log"
         persistence.core.log.write(.warning, "Scrub: \(error) Memory has all of it: \(remedy) replaces the file.")
         if target.isDump { persistence.snapshotIsScheduled = true } else { persistence.rewriteIsScheduled = true }
@@ -116,14 +117,14 @@ final class Scrub {
         lastTime = UnixMilliseconds.now().seconds
     }
 
-    func report(_ writer: inout InfoWriter) {
-        writer.field("aof_scrub_in_progress", isRunning)
-        writer.field("aof_scrub_passes", passes)
-        writer.field("aof_scrub_files", filesChecked)
-        writer.field("aof_scrub_bytes", bytesRead)
-        writer.field("aof_scrub_errors", errors)
-        writer.field("aof_scrub_last_time", lastTime)
-        if errors > 0 { writer.field("aof_scrub_last_error", lastError) }
+    var facts: [Persistence.Fact] {
+        var facts: [Persistence.Fact] = [
+            ("aof_scrub_in_progress", .integer(isRunning ? 1 : 0)), ("aof_scrub_passes", .integer(Int64(passes))),
+            ("aof_scrub_files", .integer(Int64(filesChecked))), ("aof_scrub_bytes", .bytes(bytesRead)),
+            ("aof_scrub_errors", .integer(Int64(errors))), ("aof_scrub_last_time", .integer(lastTime)),
+        ]
+        if errors > 0 { facts.append(("aof_scrub_last_error", .text(lastError))) }
+        return facts
     }
 }
 

@@ -31,6 +31,7 @@ extension Persistence {
         options.syncsIncrementally = purpose.isDump ? configuration.rdbSaveIncrementalFsync
             : configuration.aofRewriteIncrementalFsync
         options.isAOFBase = !purpose.isDump
+        options.sealsBlocks = configuration.aofSeal
         options.createdAt = UnixMilliseconds.now().seconds
         options.usedMemory = Heap.usedBytes
         options.functions = functions.bytes

@@ -121,7 +121,8 @@ struct LogReplay {
             return true
         }
         let isLast = sizes[(index + 1)...].allSatisfy { $0 == 0 }
-        if file.end.kind == .torn, isLast, core.configuration.aofLoadTruncated, repairs {
+        // What the manifest ties as a whole was durable before it was named: nothing of it is ever torn.
+        if file.end.kind == .torn, isLast, entry.whole == nil, core.configuration.aofLoadTruncated, repairs {
             torn = (entry, file.end)
             sizes[index] = file.end.keep
             note(entry, index, file)
@@ -176,6 +177,7 @@ struct LogReplay {
         let path = directory.path(entry), name = FilePath.name(path)
         let size = try fileSystem.status(path)?.size ?? 0
         let kept = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now())
+        core.persistence.findings.kept(kept, isDamage: false)
         core.log.write(.warning, "!!! Truncating the AOF \(name) at offset \(end.keep) !!! It ends torn: "
                        + "\(end.reason). All up to there was loaded; the \(size - end.keep) bytes behind it are kept "
                        + "in \(kept) (aof-load-truncated yes)")
@@ -192,6 +194,8 @@ struct LogReplay {
                                      _ file: ReplayRun.File) throws(StorageError) {
         let path = directory.path(entry), end = file.end
         let kept = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now(), mark: "damaged")
+        core.persistence.findings.found("\(path) at byte \(end.offset): \(end.reason)")
+        core.persistence.findings.kept(kept, isDamage: true)
         let bytes = sizes[index] - end.keep
         sizes[index] = end.keep
         var cut = file

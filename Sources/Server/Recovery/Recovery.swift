@@ -73,6 +73,7 @@ enum Recovery {
         core.engine.keyspace.expiredFields.removeAll()
         try removeTemporaries(core)
         persistence.backup.recover()
+        if core.configuration.appendonly { persistence.findings.count(persistence.directory) }
         persistence.loading = nil
     }
 

@@ -9,8 +9,10 @@ import Glibc
 //
 //     1  write temp-NAME, compressed, sync it       a crash leaves a temporary, which the next copy overwrites
 //     2  rename it to NAME[.lz4|.gz], sync          the copy, which no manifest names: it is made again
-//     3  persist the archive's manifest             the copy counts
-//     4  run the hook                               it may run twice for a file, never not at all
+//     3  run the hook                               it may run twice for a file, never not at all
+//     4  persist the archive's manifest             the copy counts; nothing is done again
+//
+// Without a directory there is only the hook; what it has taken is noted in the log's directory, in the same way.
 
 package struct AOFArchive: Sendable {
     package enum Compression: String, CaseIterable, Sendable {
@@ -48,25 +50,36 @@ package struct AOFArchive: Sendable {
         return try AOFDirectory.load(fileSystem, path, filename: filename)
     }
 
-    /// Copies those that it does not have.
-    func keep(_ entries: [AOFManifest.Entry], of log: AOFDirectory) throws(StorageError) {
+    /// Copies those that it does not have, and tells the hook. Answers how many.
+    func keep(_ entries: [AOFManifest.Entry], of log: AOFDirectory) throws(StorageError) -> Int {
         let fileSystem = log.fileSystem
         let isHook = directory.isEmpty
-        if !isHook { try fileSystem.makeDirectory(directory) }
-        var known = isHook ? nil : try Self.manifest(directory, log.filename, in: fileSystem)
+        let place = isHook ? log.path : directory
+        if !isHook, try fileSystem.status(place) == nil {
+            try fileSystem.makeDirectory(place)
+            try fileSystem.syncDirectory(FilePath.directory(place))
+        }
+        var known = try Self.manifest(place, log.filename, in: fileSystem)
+        var count = 0
         for entry in entries where known?.history.contains(where: { $0.name == entry.name }) != true {
             if !isHook {
                 let target = FilePath.join(directory, entry.name + compression.suffix)
                 try copy(log.path(entry), to: target, in: fileSystem)
-                var next = known ?? AOFManifest(filename: log.filename)
-                next.addHistory(entry)
-                let text = next.format()
-                try fileSystem.replace(Self.manifestPath(directory, log.filename), with: text.bytes,
-                                       through: FilePath.join(directory, "temp-archive"))
-                known = next
             }
             if !command.isEmpty { try runHook(log.path(entry), entry.name) }
+            var next = known ?? AOFManifest(filename: log.filename)
+            // What is gone for good need not be remembered; an archive remembers all.
+            if isHook { next.forgetHistory(next.history.map(\.name).filter { name in
+                !entries.contains { $0.name == name }
+            }) }
+            next.addHistory(entry)
+            let text = next.format()
+            try fileSystem.replace(Self.manifestPath(place, log.filename), with: text.bytes,
+                                   through: FilePath.join(place, "temp-archive"))
+            known = next
+            count += 1
         }
+        return count
     }
 
     private func copy(_ path: String, to target: String, in fileSystem: any FileSystem) throws(StorageError) {

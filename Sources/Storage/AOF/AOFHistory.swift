@@ -51,6 +51,14 @@ extension AOFManifest.Entry {
 }
 
 extension AOFDirectory {
+    /// Archives what is new in HISTORY; answers how many files. Slow on big ones.
+    package func archiveHistory(_ manifest: AOFManifest, _ history: AOFHistory) throws(StorageError) -> Int {
+        guard let archive = history.archive else { return 0 }
+        var files: [AOFManifest.Entry] = []
+        for entry in manifest.history where try fileSystem.status(path(entry)) != nil { files.append(entry) }
+        return try archive.keep(files, of: self)
+    }
+
     /// Archives what is new in HISTORY, unlinks what need not be kept, and persists the manifest without it. A crash in
     /// between leaves entries whose files are missing, which is no error: nothing loads them. Answers the names that
     /// went. Slow on big files.
@@ -65,7 +73,7 @@ extension AOFDirectory {
             }
             files.append(.init(entry: entry, size: status.size, modified: status.modified))
         }
-        if let archive = history.archive { try archive.keep(files.map(\.entry), of: self) }
+        if let archive = history.archive { _ = try archive.keep(files.map(\.entry), of: self) }
         for file in history.superfluous(files) {
             do throws(StorageError) {
                 try fileSystem.unlink(path(file.entry))

@@ -8,10 +8,31 @@ struct AOFOutput: ~Copyable {
     /// Behind what the sink has.
     private var records = OwnedBytes(capacity: recordBytes + 1024)
     private var sink: RDBOutput
+    /// Blocks of records are sealed (SealBlock.swift).
+    private let isSealed: Bool
+    private var blockCount = 0
+    private var blockStart = 0
 
-    init(_ descriptor: Int32, on disk: ImageDisk, syncsIncrementally: Bool) {
+    init(_ descriptor: Int32, on disk: ImageDisk, syncsIncrementally: Bool, isSealed: Bool) {
         sink = RDBOutput(descriptor: descriptor, on: disk, compresses: false, computesChecksum: false,
                          syncsIncrementally: syncsIncrementally)
+        self.isSealed = isSealed
+        if isSealed {
+            sink.beginSum()
+            seal(isLast: false)
+        }
+    }
+
+    /// Between two records: what was put since the last line is a block.
+    private mutating func seal(isLast: Bool) {
+        passOn()
+        let bytes = sink.offset - blockStart
+        let block = SealBlock(number: blockCount, bytes: bytes, isLast: isLast)
+        block.append(to: &records, crc: sink.endSum())
+        passOn()
+        blockCount += 1
+        blockStart = sink.offset
+        sink.beginSum()
     }
 
     /// errno of the first failure; 0: none.
@@ -20,6 +41,7 @@ struct AOFOutput: ~Copyable {
     /// Begins a record; exactly `argumentCount` arguments must follow.
     @inline(__always)
     mutating func begin(_ argumentCount: Int) {
+        if isSealed && sink.offset - blockStart + records.count >= SealBlock.minimumBytes { seal(isLast: false) }
         RequestEncoder.begin(argumentCount: argumentCount, into: &records)
     }
 
@@ -75,6 +97,7 @@ struct AOFOutput: ~Copyable {
     }
 
     mutating func flush() {
+        if isSealed { seal(isLast: true) }
         passOn()
         sink.flush()
     }

@@ -75,6 +75,8 @@ package struct AOFEnd: Equatable, Sendable {
     package var zeros = 0
     /// In a sealed file: which batch, and what stands behind it.
     package var seal: SealDamage?
+    /// In a BASE that is sealed in blocks: which one.
+    package var block: SealBlockDamage?
 
     init(_ kind: Kind, keep: Int, offset: Int, _ reason: String, zeros: Int = 0) {
         self.kind = kind
@@ -116,6 +118,7 @@ package struct AOFReader: ~Copyable {
     /// Looks whether bytes in the middle of a file are records: units and ends are not judged.
     let isProbe: Bool
     package internal(set) var seals: SealState
+    package internal(set) var blocks = SealBlocks()
 
     /// Where the item just read begins in the file.
     package private(set) var offset = 0
@@ -308,6 +311,11 @@ package struct AOFReader: ~Copyable {
         if !isProbe, let reason = seals.objection(toAnnotation: Bytes(rebasing: available[...lineFeed])) {
             return try corrupt(reason)
         }
+        let line = Bytes(rebasing: available[...lineFeed])
+        if SealBlock.isLine(line), !isProbe, seals.mode == .unsealed, let damage = blockObjection(line) {
+            end = damage
+            return .end
+        }
         take(lineFeed + 1)
         annotationCount += 1
         if !isInUnit { wholeEnd = consumed }
@@ -321,6 +329,8 @@ package struct AOFReader: ~Copyable {
             end = AOFEnd(.corrupt, keep: seals.batchStart, offset: unitStart, "a batch that ends within a transaction")
         } else if isInUnit, !isProbe {
             end = AOFEnd(.torn, keep: wholeEnd, offset: unitStart, "Reached EOF before reading EXEC for MULTI")
+        } else if blocks.isOn && !blocks.hasEnded {
+            end = blockDamage(consumed, "the file ends before the block's own end")
         } else {
             end = AOFEnd.whole(wholeEnd)
         }
@@ -329,6 +339,10 @@ package struct AOFReader: ~Copyable {
 
     private mutating func torn(_ reason: String) throws(StorageError) -> AOFItem {
         let start = consumed
+        if blocks.isOn && !blocks.hasEnded {
+            end = blockDamage(start, "\(reason), at byte \(start)")
+            return .end
+        }
         if !isProbe, let next = try AOFResync.find(source, after: start) {
             end = AOFEnd(.corrupt, keep: wholeEnd, offset: start,
                          "\(reason), but whole records follow from byte \(next)")
@@ -344,6 +358,10 @@ package struct AOFReader: ~Copyable {
         if seals.mode == .sealed {
             // Its checksum is right: it was written so.
             end = AOFEnd(.corrupt, keep: seals.batchStart, offset: start, reason)
+            return .end
+        }
+        if blocks.isOn && !blocks.hasEnded {
+            end = blockDamage(start, "\(reason), at byte \(start)")
             return .end
         }
         end = AOFEnd(.corrupt, keep: wholeEnd, offset: start, reason)
@@ -416,6 +434,10 @@ package struct AOFReader: ~Copyable {
         if filled - position >= count { return true }
         let rest = filled - position
         if position > 0 {
+            if blocks.isOn {
+                absorbBlock()
+                blocks.position = 0
+            }
             buffer.copyMemory(from: buffer + position, byteCount: rest)
             windowOffset += position
             position = 0

@@ -31,7 +31,8 @@ package struct AOFRewriter: ~Copyable {
     private var payload = OwnedBytes(capacity: 16)
 
     /// Writes all databases; closing and syncing the descriptor is the caller's.
-    /// - Parameter options: of these `version` (of payloads), `syncsIncrementally`, `functions`, `progressInterval`.
+    /// - Parameter options: of these `version` (of payloads), `syncsIncrementally`, `functions`, `progressInterval`,
+    ///   `sealsBlocks`.
     /// - Parameter progress: told the number of keys written so far, now and then.
     /// - Returns: 0, or the errno of what failed.
     package static func write(databases: UnsafeMutablePointer<Database>, count: Int, to descriptor: Int32,
@@ -49,7 +50,8 @@ package struct AOFRewriter: ~Copyable {
     }
 
     private init(_ descriptor: Int32, _ disk: ImageDisk, _ options: RDBSnapshotOptions) {
-        output = AOFOutput(descriptor, on: disk, syncsIncrementally: options.syncsIncrementally)
+        output = AOFOutput(descriptor, on: disk, syncsIncrementally: options.syncsIncrementally,
+                           isSealed: options.sealsBlocks)
         self.options = options
     }
 

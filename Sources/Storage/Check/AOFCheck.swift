@@ -22,6 +22,8 @@ package struct AOFCheckOptions: Sendable {
     package var salvages = false
     /// Told how many bytes of how many were read, now and then.
     package var progress: (@Sendable (Int, Int) -> Void)?
+    /// Identities of new files.
+    package var newID: @Sendable () -> UInt64 = { UInt64.random(in: 1...UInt64.max) }
     /// For names of kept bytes, and which keys of an RDB file have expired.
     package var now = UnixMilliseconds(0)
 
@@ -51,6 +53,8 @@ package struct AOFCheckReport: Sendable {
         package var firstTimestamp: Int64?
         package var lastTimestamp: Int64?
         package var seals: Seals?
+        /// Good blocks of a BASE that is sealed so.
+        package var blocks = 0
         package var lost: Lost?
         /// Why it is not the file that the manifest means.
         package var objection: String?
@@ -86,8 +90,7 @@ package struct AOFCheckReport: Sendable {
     package var replacement: String?
     /// The check's outcome in a sentence, when it is bad.
     package var complaint: String?
-    /// 0: the log is good, by now. 1: it is not.
-    package var status: Int32 = 0
+    package var status = CheckStatus.good
 }
 
 /// How a check talks.
@@ -127,7 +130,7 @@ package struct AOFCheck {
         do throws(Failed) {
             try check.run()
         } catch {
-            check.report.status = 1
+            check.report.status = check.report.error.map(CheckStatus.of) ?? CheckStatus.damaged
         }
         return check.report
     }

@@ -91,6 +91,7 @@ extension AOFCheck {
 
     private mutating func note(_ reader: borrowing AOFReader, _ place: Int, _ entry: AOFManifest.Entry?) {
         report.files[place].seals = .init(reader.seals)
+        report.files[place].blocks = reader.blocks.count
         if let entry {
             let kept = reader.end?.keep ?? report.files[place].size
             chain.read(entry, bytes: kept, reader.seals)

@@ -42,6 +42,8 @@ extension AOFCheckReport.FileReport {
         package var lastSequence: Int
         package var after: UnixMilliseconds?
         package var before: UnixMilliseconds?
+        /// Of a BASE that is sealed in blocks.
+        package var block: Int?
         /// As far as they can be read in what is damaged.
         package var keys: [String] = []
     }
@@ -49,6 +51,7 @@ extension AOFCheckReport.FileReport {
 
 extension AOFCheck {
     func tellSeals(_ file: AOFCheckReport.FileReport) {
+        if file.blocks > 0 { tell("Sealed in \(file.blocks) block\(file.blocks == 1 ? "" : "s")") }
         guard let seals = file.seals else { return }
         if seals.batches == 0 {
             tell("Sealed, and empty so far")
@@ -63,8 +66,9 @@ extension AOFCheck {
 
     /// Notes and tells what a damage costs.
     mutating func noteLoss(_ place: Int, _ end: AOFEnd) throws(StorageError) {
-        guard let seal = end.seal else { return }
         let file = report.files[place]
+        if let block = end.block { return try noteLoss(place, file, block) }
+        guard let seal = end.seal else { return }
         let behind = seal.behind
         let stop = behind?.offset ?? file.size
         var lost = AOFCheckReport.FileReport.Lost(
@@ -82,6 +86,18 @@ extension AOFCheck {
             tell("Whole behind it: \(behind.batches) batches up to \(behind.lastSequence), \(behind.bytes) bytes from "
                 + "byte \(behind.offset) on, up to \(behind.lastTime.text). --salvage keeps them, --fix does not")
         }
+    }
+
+    /// A block of a BASE.
+    private mutating func noteLoss(_ place: Int, _ file: AOFCheckReport.FileReport,
+                                   _ block: SealBlockDamage) throws(StorageError) {
+        var lost = AOFCheckReport.FileReport.Lost(offset: block.start, bytes: block.end - block.start,
+                                                  firstSequence: 0, lastSequence: chain.sequence ?? 0)
+        lost.block = block.number
+        lost.keys = try keys(file.path, block.start, block.end)
+        report.files[place].lost = lost
+        tell("Block \(block.number) can't be read: \(lost.bytes) bytes from byte \(lost.offset) on")
+        if !lost.keys.isEmpty { tell("Keys named there: \(lost.keys.joined(separator: " "))") }
     }
 
     /// Keys in what is damaged: the first arguments of what still looks like records.
@@ -128,7 +144,7 @@ extension AOFCheck {
         if !dialogue.ask("Continue? [y/N]: ") { throw fail("Aborting...") }
         var next = manifest
         let position = positions[place]
-        let entry = next.replaceIncrements(from: entries[place], id: UInt64.random(in: 1...UInt64.max))
+        let entry = next.replaceIncrements(from: entries[place], id: options.newID())
         let directory = AOFDirectory(fileSystem, holding: report.path, filename: manifest.filename)
         let now = options.now
         let kept = try attempt { check throws(StorageError) in
@@ -157,17 +173,17 @@ extension AOFCheck {
             let handle = try fileSystem.open(directory.path(entry), .read)
             defer { fileSystem.close(handle) }
             let source = try AOFSource(handle, in: fileSystem)
-            var id = entry.id
-            if id == nil { id = try SealOpening.id(in: source) }
-            guard let id else { continue }
+            let opening = try SealOpening(in: source)
+            guard let id = entry.id ?? opening?.id else { continue }
             var limit = Int.max
             if !salvages {
                 if index > 0 { break }
                 limit = report.files.first { $0.name == entry.name }?.end?.keep ?? 0
             }
             var found: [SealPlace] = []
-            var trial = 0
-            try SealScan.forEach(source, after: 0, seed: SealBatch.seed(id), &trial) { batch, start, end in
+            // Without an opening the first whole line makes clear what those before it are.
+            let reference = SealReference(sequence: (opening?.firstSequence ?? 1) - 1, time: opening?.time)
+            try SealScan.forEach(source, after: 0, seed: SealBatch.seed(id), reference) { batch, start, end in
                 if !batch.isMark && end <= limit { found.append(SealPlace(batch: batch, end: end)) }
                 _ = start
             }
@@ -186,13 +202,13 @@ struct SealPlace {
 }
 
 extension SealOpening {
-    /// The identity of a sealed file, if its opening line can be read.
-    static func id(in source: AOFSource) throws(StorageError) -> UInt64? {
+    /// That of a sealed file; nil: it can't be read.
+    init?(in source: AOFSource) throws(StorageError) {
         var bytes = OwnedBytes(capacity: 256)
         let count = try source.read(at: 0, into: UnsafeMutableRawBufferPointer(start: bytes.base, count: 128))
         bytes.commit(count)
         guard let end = bytes.bytes.annotationEnd else { return nil }
-        return SealOpening(Bytes(rebasing: bytes.bytes[...end]))?.id
+        self.init(Bytes(rebasing: bytes.bytes[...end]))
     }
 }
 

@@ -28,6 +28,7 @@ extension AOFCheckReport.FileReport {
         if let firstTimestamp { fields.append(JSONText.field("first_timestamp", Int(firstTimestamp))) }
         if let lastTimestamp { fields.append(JSONText.field("last_timestamp", Int(lastTimestamp))) }
         if let seals { fields.append(JSONText.field("seals", json: seals.json)) }
+        if blocks > 0 { fields.append(JSONText.field("blocks", blocks)) }
         if let lost { fields.append(JSONText.field("lost", json: lost.json)) }
         if let objection { fields.append(JSONText.field("objection", objection)) }
         if isReplaced { fields.append(JSONText.field("replaced", true)) }
@@ -67,8 +68,22 @@ extension AOFCheckReport.FileReport.Lost {
         var fields = [JSONText.field("offset", offset), JSONText.field("bytes", bytes),
                       JSONText.field("first_sequence", firstSequence), JSONText.field("last_sequence", lastSequence)]
         if let after { fields.append(JSONText.field("after_ms", Int(after.rawValue))) }
+        if let block { fields.append(JSONText.field("block", block)) }
         if let before { fields.append(JSONText.field("before_ms", Int(before.rawValue))) }
         fields.append(JSONText.field("keys", json: JSONText.array(keys.map { JSONText.quoted($0) })))
+        return JSONText.object(fields)
+    }
+}
+
+extension AOFRestore.Result {
+    /// One object: what was made, and the check of it.
+    package func json(_ check: AOFCheckReport) -> String {
+        var fields = [JSONText.field("output", output), JSONText.field("manifest", manifest),
+                      JSONText.field("ok", check.status == 0), JSONText.field("status", Int(check.status)),
+                      JSONText.field("last_sequence", lastSequence)]
+        if let lastTime { fields.append(JSONText.field("last_time_ms", Int(lastTime.rawValue))) }
+        fields.append(JSONText.field("files", json: JSONText.array(files.map { JSONText.quoted($0) })))
+        fields.append(JSONText.field("check", json: check.json))
         return JSONText.object(fields)
     }
 }

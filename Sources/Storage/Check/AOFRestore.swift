@@ -19,6 +19,8 @@ package struct AOFRestoreOptions: Sendable {
 
 package struct AOFRestore {
     package struct Result: Sendable {
+        /// The directory made.
+        package var output: String
         package var manifest: String
         package var lastSequence: Int
         package var lastTime: UnixMilliseconds?
@@ -126,7 +128,8 @@ package struct AOFRestore {
         try copy(base.path, to: target.path(entry), bytes: nil)
         var chain = SealChain()
         chain.restart(at: entry.covers ?? 0)
-        var result = Result(manifest: target.manifestPath, lastSequence: entry.covers ?? 0, files: [entry.name])
+        var result = Result(output: options.output, manifest: target.manifestPath,
+                            lastSequence: entry.covers ?? 0, files: [entry.name])
         for piece in increments {
             guard let opening = piece.opening, opening.firstSequence > (entry.covers ?? 0) else { continue }
             if let wanted = options.sequence, opening.firstSequence > wanted { break }

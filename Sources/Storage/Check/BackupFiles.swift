@@ -133,7 +133,7 @@ package enum BackupCheck {
         } catch {
             var report = AOFCheckReport(path: directory)
             report.error = error
-            report.status = 1
+            report.status = CheckStatus.of(error)
             dialogue.tell("\(error)")
             return report
         }

@@ -25,6 +25,10 @@ package struct RDBOutput: ~Copyable {
     private var crc: UInt64 = 0
     private var crcPosition = 0
     private var unsyncedBytes = 0
+    /// CRC-32C of a part, between `beginSum` and `endSum`.
+    private var sums = false
+    private var sum: UInt32 = 0
+    private var sumPosition = 0
     private let syncsIncrementally: Bool
     private let compresses: Bool
     private let computesChecksum: Bool
@@ -85,6 +89,28 @@ package struct RDBOutput: ~Copyable {
         crcPosition = buffer.count
     }
 
+    // MARK: A sum of a part
+
+    /// From here on a CRC-32C is computed.
+    mutating func beginSum() {
+        sums = true
+        sum = 0
+        sumPosition = buffer.count
+    }
+
+    /// Up to here.
+    mutating func endSum() -> UInt32 {
+        addToSum()
+        sums = false
+        return sum
+    }
+
+    private mutating func addToSum() {
+        if !sums { return }
+        sum = CRC32C.update(sum, Bytes(start: buffer.base + sumPosition, count: buffer.count &- sumPosition))
+        sumPosition = buffer.count
+    }
+
     // MARK: Out
 
     @inline(__always)
@@ -96,6 +122,8 @@ package struct RDBOutput: ~Copyable {
     package mutating func flush() {
         guard descriptor >= 0 else { return }
         catchUp()
+        addToSum()
+        sumPosition = 0
         let bytes = buffer.bytes
         if failure == 0 { writeOut(bytes) }
         flushedBytes &+= bytes.count

@@ -39,6 +39,8 @@ package struct RDBSnapshotOptions {
     package var access = Access.none
     /// The BASE file of an AOF.
     package var isAOFBase = false
+    /// A BASE written as commands: it is sealed in blocks.
+    package var sealsBlocks = false
     /// Unix seconds, for `ctime`.
     package var createdAt: Int64 = 0
     package var usedMemory = 0

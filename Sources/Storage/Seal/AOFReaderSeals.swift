@@ -26,10 +26,10 @@ extension AOFReader {
             beginForeign()
             return nil
         }
-        guard let lineEnd, let batch = SealBatch(Bytes(rebasing: window[...lineEnd])) else {
+        guard let lineEnd, let line = SealLine(Bytes(rebasing: window[...lineEnd])) else {
             return try damaged(window.first == 0 ? "zeros" : "something", nil)
         }
-        return try sealedBatch(batch, lineEnd + 1)
+        return try sealedBatch(line, lineEnd + 1)
     }
 
     private mutating func firstItem(_ lineEnd: Int?) throws(StorageError) -> AOFItem? {
@@ -65,15 +65,17 @@ extension AOFReader {
         limit = position + window.count
     }
 
-    private mutating func sealedBatch(_ batch: SealBatch, _ lineBytes: Int) throws(StorageError) -> AOFItem {
-        if let size = source.size, batch.bytes > size - consumed - lineBytes {
-            return try damaged("only \(size - consumed - lineBytes) of \(batch.bytes) bytes", batch)
+    private mutating func sealedBatch(_ seal: SealLine, _ lineBytes: Int) throws(StorageError) -> AOFItem {
+        let reference = seals.reference, supposed = seal.nearest(reference)
+        if let size = source.size, seal.bytes > size - consumed - lineBytes {
+            return try damaged("only \(size - consumed - lineBytes) of \(seal.bytes) bytes", supposed)
         }
-        if try !fill(lineBytes + batch.bytes) { return try damaged("fewer than \(batch.bytes) bytes", batch) }
-        let line = Bytes(rebasing: window[..<lineBytes])
-        let head = batch.headChecksum(line, seed: seals.seed)
-        let crc = CRC32C.update(head, Bytes(rebasing: window[lineBytes..<(lineBytes + batch.bytes)]))
-        if crc != batch.crc { return try damaged("a wrong checksum", batch) }
+        if try !fill(lineBytes + seal.bytes) { return try damaged("fewer than \(seal.bytes) bytes", supposed) }
+        let head = seal.headChecksum(Bytes(rebasing: window[..<lineBytes]), seed: seals.seed)
+        let content = CRC32C.update(head, Bytes(rebasing: window[lineBytes..<(lineBytes + seal.bytes)]))
+        guard let batch = seal.verified(content, near: reference) else {
+            return try damaged("a wrong checksum", supposed)
+        }
         if let objection = seals.objection(to: batch) { return try misplaced(objection, batch) }
         seals.take(batch, at: consumed)
         take(lineBytes)
@@ -89,7 +91,7 @@ extension AOFReader {
     private mutating func misplaced(_ objection: String, _ batch: SealBatch?) throws(StorageError) -> AOFItem {
         var seal = SealDamage(sequence: nextSequence, timeBefore: seals.lastTime, line: batch)
         if seals.mode == .sealed {
-            seal.behind = try SealScan.find(source, after: max(consumed - 1, 0), seed: seals.seed)
+            seal.behind = try SealScan.find(source, after: max(consumed - 1, 0), seed: seals.seed, seals.reference)
         }
         var reason = objection
         if let time = seals.last?.time { reason += "; before it ends batch \(seals.sequence), of \(time.text)" }
@@ -106,7 +108,7 @@ extension AOFReader {
     private mutating func damaged(_ found: String, _ line: SealBatch?) throws(StorageError) -> AOFItem {
         let start = consumed, id = seals.id ?? seals.expectation.id
         var seal = SealDamage(sequence: nextSequence, timeBefore: seals.lastTime, line: line)
-        if let id { seal.behind = try SealScan.find(source, after: start, seed: SealBatch.seed(id)) }
+        if let id { seal.behind = try SealScan.find(source, after: start, seed: SealBatch.seed(id), seals.reference) }
         let kind = try judge(start, seal)
         var reason = "batch \(seal.sequence)"
         if let line, line.sequence == seal.sequence { reason += " of \(line.time.text)" }
@@ -140,7 +142,7 @@ extension AOFReader {
             if behind.durableSequence >= seal.sequence { return .corrupt }
             return try SealScan.hasHole(source, start, behind.offset) ? .torn : .corrupt
         }
-        guard let line = seal.line, line.tag == .synced, line.sequence == seal.sequence, line.previous == seals.crc,
+        guard let line = seal.line, line.tag == .synced, line.sequence == seal.sequence, line.isBehind(seals.link),
               let lineEnd = window.annotationEnd else { return .torn }
         let end = start + lineEnd + 1 + line.bytes
         if end >= size { return .torn }
@@ -169,7 +171,8 @@ extension SealState {
     /// Why an annotation can't stand where the file is not sealed; nil: it can.
     func objection(toAnnotation line: Bytes) -> String? {
         if mode == .sealed { return nil }
-        if SealBatch(line) != nil || SealOpening(line) != nil {
+        // The first seal line of a file is a whole one, and stands out.
+        if SealLine(line).map({ !$0.isShort }) ?? false || SealOpening(line) != nil {
             return mode == .foreign ? "a seal behind records that are not sealed"
                 : "a seal, but the file does not begin with an opening line"
         }

@@ -36,7 +36,7 @@ package struct SealChain: Sendable {
         }
         if bytes == 0 { return }
         if seals.isSealed { sequence = seals.sequence }
-        previous = SealPosition(sequence: sequence ?? 0, crc: seals.mode == .sealed ? seals.crc : 0, bytes: bytes)
+        previous = SealPosition(sequence: sequence ?? 0, link: seals.mode == .sealed ? seals.link : 0, bytes: bytes)
     }
 
     /// Why a file of this size is not the one that the manifest means; nil: it may be.

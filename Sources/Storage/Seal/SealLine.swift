@@ -1,15 +1,12 @@
 import Primitives
-#if canImport(Glibc)
-import Glibc
-#endif
 
 // The seal of a log, in bytes. A sealed file begins with an opening line; before each batch stands a seal line; a mark
 // is a seal line of no bytes. All are annotations, which stock servers skip: they begin with `#` and have fewer than
 // 128 bytes.
 //
-//     #O:1 b7c1d0fa2e559301 2 18 1795639920123 93 5d2c11f0 0e8f3b7a\r\n
+//     #O:2 b7c1d0fa2e559301 2 18 1795639920123 93 5d2c11f0 0e8f3b7a\r\n
 //        |  |                | |  |            |  |        CRC-32C of the line up to here
-//        |  |                | |  |            |  the last CRC of the file before; 0: it has none
+//        |  |                | |  |            |  the last link of the file before; 0: it has none
 //        |  |                | |  |            bytes of the file before; 0: nothing before it counts
 //        |  |                | |  Unix time in milliseconds
 //        |  |                | sequence number of its first batch
@@ -17,75 +14,49 @@ import Glibc
 //        |  identity of the file, which the manifest names too
 //        version of the format
 //
-//     #S:18 2250 1795639920140 1 0e8f3b7a 8f3a22bc\r\n      then 2250 bytes: records, and `#TS:` lines
-//     |  |  |    |             | |        CRC-32C of the identity, this line up to here, and the batch
-//     |  |  |    |             | the CRC before it in this file
-//     |  |  |    |             how many batches up to this one may not be on the disk yet; 0 in a mark
-//     |  |  |    Unix time in milliseconds
-//     |  |  bytes of the batch
-//     |  sequence number; one more than that of the batch before, also across files. A mark has the last batch's
-//     S: nothing is written behind this batch before it is on the disk; U: something may be
+// Seal lines are many, and so they are short. Numbers are written to the base of 64, with the digits `0`-`9`, `A`-`Z`,
+// `a`-`z`, `-`, `_`. A whole line has all that is to be known; it comes first in a file, when the clock moved by more
+// than two seconds, for every 64th batch, and in a mark. The others leave out what follows from the line before.
+//
+//     #=Xo 3 Q8M9bQS wudcR8kA\n        whole        #XR4YNSBmx-xXd\n        short
+//       || | |       |                             |||| |
+//       || | |       check                         |||| check
+//       || | Unix time in milliseconds             |||time, its last 12 bits (4.096 seconds)
+//       || sequence number                         ||sequence number, its last 6 bits
+//       |bytes of the batch                        |bytes of the batch
+//       flags                                      flags
+//
+//     flags     32 is set: nothing is written behind this batch before it is on the disk. The rest, n: of the batches
+//               up to this one the last 2^(n-1) may not be on the disk yet; 31: any; 0: none, in a mark
+//     bytes     of the batch: records, and `#TS:` lines
+//     sequence  one more than that of the batch before, also across files. A mark has the last batch's
+//     check     48 bits: 16 of the link before it, then a CRC-32C (32 bits)
+//
+// The CRC-32C goes over the identity (8 bytes, little endian), the line up to the check, the batch, then sequence and
+// time (8 bytes each) and the 16 bits of the link (2 bytes). So what a short line leaves out is checked as well. The
+// link of a batch is the CRC-32C of the link before it, continued over the batch's CRC (4 bytes); the first link of a
+// file is the CRC of its opening line, so that a link stands for all that was written before.
 //
 // Invariants
-//  1. Each number has one spelling (no leading zeros, hexadecimal in small letters), so that each bit of a line counts.
-//  2. A seal line can be checked by itself, given the file's identity; its place in the log by its neighbours.
+//  1. Each number has one spelling (no leading zeros), so that each bit of a line counts.
+//  2. A seal line can be checked by itself, given the file's identity and, if it is short, roughly where it stands; its
+//     exact place in the log by the links.
 
-package enum SealTag: UInt8, Sendable {
+package enum SealTag: Sendable {
     /// The batch is synced before anything is written behind it.
-    case synced = 83
-    case unsynced = 85
-    case opening = 79
+    case synced
+    case unsynced
 }
 
-package struct SealOpening: Equatable, Sendable {
-    package static let version = 1
+/// Where a short line is looked at from: the line before it, or whatever is known to be near.
+package struct SealReference: Sendable {
+    package var sequence: Int
+    /// Nil: unknown; then short lines tell nothing.
+    package var time: UnixMilliseconds?
 
-    package var id: UInt64
-    /// As in the manifest.
-    package var file: Int
-    package var firstSequence: Int
-    package var time: UnixMilliseconds
-    package var previousBytes = 0
-    package var previousCRC: UInt32 = 0
-    package var crc: UInt32 = 0
-
-    package init(id: UInt64, file: Int, firstSequence: Int, time: UnixMilliseconds) {
-        self.id = id
-        self.file = file
-        self.firstSequence = firstSequence
+    package init(sequence: Int, time: UnixMilliseconds?) {
+        self.sequence = sequence
         self.time = time
-    }
-
-    /// Appends the line and notes its checksum.
-    package mutating func append(to out: inout OwnedBytes) {
-        let start = out.count
-        out.append("#O:")
-        out.append(decimal: Int64(Self.version))
-        out.append(UInt8(ascii: " "))
-        SealText.append(hex: id, digits: 16, to: &out)
-        for number in [file, firstSequence, Int(time.rawValue), previousBytes] {
-            out.append(UInt8(ascii: " "))
-            out.append(decimal: Int64(number))
-        }
-        out.append(UInt8(ascii: " "))
-        SealText.append(hex: UInt64(previousCRC), digits: 8, to: &out)
-        out.append(UInt8(ascii: " "))
-        crc = CRC32C.of(out.bytes.from(start))
-        SealText.append(hex: UInt64(crc), digits: 8, to: &out)
-        out.append("\r\n")
-    }
-
-    /// - Parameter line: with its line end. Nil unless it is an opening whose checksum is right.
-    package init?(_ line: Bytes) {
-        var text = SealText(line)
-        guard text.take("#O:1 "), let id = text.hex(16), let file = text.decimal(), let first = text.decimal(),
-              let time = text.decimal(), let bytes = text.decimal(), let before = text.hex(8) else { return nil }
-        let covered = text.position
-        guard let crc = text.lastHex(8), CRC32C.of(Bytes(rebasing: line[..<covered])) == UInt32(crc) else { return nil }
-        self.init(id: id, file: file, firstSequence: first, time: UnixMilliseconds(Int64(time)))
-        previousBytes = bytes
-        previousCRC = UInt32(before)
-        self.crc = UInt32(crc)
     }
 }
 
@@ -94,174 +65,169 @@ package struct SealBatch: Equatable, Sendable {
     package var sequence: Int
     package var bytes: Int
     package var time: UnixMilliseconds
+    /// At least so many batches up to this one may not be on the disk. Read from a line: rounded up to a power of two.
     package var unsynced: Int
-    package var previous: UInt32
+    /// 16 bits of the link before it.
+    package var previous: UInt16
     package var crc: UInt32 = 0
 
-    package init(_ tag: SealTag, sequence: Int, bytes: Int, time: UnixMilliseconds, unsynced: Int, previous: UInt32) {
+    package init(_ tag: SealTag, sequence: Int, bytes: Int, time: UnixMilliseconds, unsynced: Int,
+                 behind link: UInt32) {
         self.tag = tag
         self.sequence = sequence
         self.bytes = bytes
         self.time = time
         self.unsynced = unsynced
-        self.previous = previous
+        previous = UInt16(truncatingIfNeeded: link)
     }
 
     package var isMark: Bool { bytes == 0 }
+    func isBehind(_ link: UInt32) -> Bool { previous == UInt16(truncatingIfNeeded: link) }
     /// The last batch that was on the disk when this was written.
-    package var durableSequence: Int { sequence - unsynced }
+    package var durableSequence: Int { max(sequence - unsynced, 0) }
 
     /// What checksums of a file begin with.
     package static func seed(_ id: UInt64) -> UInt32 {
         withUnsafeBytes(of: id.littleEndian) { CRC32C.of($0) }
     }
 
+    /// The link behind this batch.
+    package func link(behind link: UInt32) -> UInt32 {
+        withUnsafeBytes(of: crc.littleEndian) { CRC32C.update(link, $0) }
+    }
+
+    /// - Parameter crc: of the identity, the line up to its check, and the batch.
+    @inline(__always)
+    func completed(_ crc: UInt32) -> UInt32 {
+        let words = (UInt64(bitPattern: Int64(sequence)).littleEndian, UInt64(bitPattern: time.rawValue).littleEndian)
+        let covered = withUnsafeBytes(of: words) { CRC32C.update(crc, $0) }
+        return withUnsafeBytes(of: previous.littleEndian) { CRC32C.update(covered, $0) }
+    }
+
+    // MARK: Writing
+
+    /// Milliseconds from the line before up to which a line may be short.
+    private static let shortSpan: Int64 = 2000
+    static let shortNumbers = 64
+
+    private var flags: UInt8 {
+        let exponent = unsynced == 0 ? 0 : Int.bitWidth - (unsynced - 1).leadingZeroBitCount + 1
+        return UInt8(min(exponent, SealLine.anyExponent)) + (tag == .synced ? 32 : 0)
+    }
+
     /// Appends the line for a batch that consists of `first`, which will follow it in `out`, and `rest`; notes its
     /// checksum.
-    package mutating func append(to out: inout OwnedBytes, seed: UInt32, _ first: Bytes, _ rest: Bytes) {
+    /// - Parameter before: when the line before it in the file was written; nil: the line is to be whole.
+    package mutating func append(to out: inout OwnedBytes, seed: UInt32, after before: UnixMilliseconds?,
+                                 _ first: Bytes, _ rest: Bytes) {
+        let isShort = before.map { abs(time.rawValue &- $0.rawValue) <= Self.shortSpan } ?? false
+            && sequence % Self.shortNumbers != 0
+        out.reserve(64)
         let start = out.count
-        out.append("#")
-        out.append(tag.rawValue)
-        out.append(UInt8(ascii: ":"))
-        out.append(decimal: Int64(sequence))
-        out.append(UInt8(ascii: " "))
-        out.append(decimal: Int64(bytes))
-        out.append(UInt8(ascii: " "))
-        out.append(decimal: time.rawValue)
-        out.append(UInt8(ascii: " "))
-        out.append(decimal: Int64(unsynced))
-        out.append(UInt8(ascii: " "))
-        SealText.append(hex: UInt64(previous), digits: 8, to: &out)
-        out.append(UInt8(ascii: " "))
-        crc = CRC32C.update(CRC32C.update(CRC32C.update(seed, out.bytes.from(start)), first), rest)
-        SealText.append(hex: UInt64(crc), digits: 8, to: &out)
-        out.append("\r\n")
+        out.append(UInt8(ascii: "#"))
+        if !isShort { out.append(UInt8(ascii: "=")) }
+        out.append(SealDigits.digit(flags))
+        SealDigits.append(UInt64(bytes), to: &out)
+        if isShort {
+            out.append(SealDigits.digit(UInt8(truncatingIfNeeded: sequence & 63)))
+            SealDigits.append(UInt64(time.rawValue & 4095), digits: 2, to: &out)
+        } else {
+            out.append(32)
+            SealDigits.append(UInt64(sequence), to: &out)
+            out.append(32)
+            SealDigits.append(UInt64(time.rawValue), to: &out)
+            out.append(32)
+        }
+        crc = completed(CRC32C.update(CRC32C.update(CRC32C.update(seed, out.bytes.from(start)), first), rest))
+        SealDigits.append(UInt64(previous) << 32 | UInt64(crc), digits: SealLine.checkDigits, to: &out)
+        out.append(10)
     }
+}
 
-    /// - Parameter line: with its line end. Nil unless it is spelled as a seal; whether the checksum is right shows
-    ///   `covered`, with which the batch's bytes go on.
+/// A seal line as it was read, before it is known what it leaves out.
+package struct SealLine: Sendable {
+    static let checkDigits = 8
+    /// What the time of a short line is told modulo.
+    static let shortMilliseconds: Int64 = 4096
+    /// A flag: how many batches may not be on the disk is not told.
+    static let anyExponent = 31
+
+    let isShort: Bool
+    let tag: SealTag
+    private let exponent: Int
+    package let bytes: Int
+    /// Of a short line: the last bits.
+    private let sequence: Int
+    private let time: Int64
+    private let previous: UInt16
+    let crc: UInt32
+    /// What comes before the check.
+    private let coveredBytes: Int
+
+    package var isMark: Bool { bytes == 0 }
+
+    /// - Parameter line: with its line end. Nil unless it is spelled as a seal.
     package init?(_ line: Bytes) {
-        var text = SealText(line)
-        guard line.count > 3, line[0] == UInt8(ascii: "#"), line[2] == UInt8(ascii: ":"),
-              let tag = SealTag(rawValue: line[1]), tag != .opening else { return nil }
-        text.position = 3
-        guard let sequence = text.decimal(), let bytes = text.decimal(), let time = text.decimal(),
-              let unsynced = text.decimal(), let previous = text.hex(8) else { return nil }
-        let covered = text.position
-        guard let crc = text.lastHex(8), sequence >= unsynced, (bytes == 0) == (unsynced == 0) else { return nil }
-        self.init(tag, sequence: sequence, bytes: bytes, time: UnixMilliseconds(Int64(time)), unsynced: unsynced,
-                  previous: UInt32(previous))
-        self.crc = UInt32(crc)
-        coveredBytes = covered
+        // `#`, flags, bytes, sequence, time, check, line feed: a short line has 15 bytes at least.
+        guard line.count >= 15, line[0] == UInt8(ascii: "#"), line[line.count - 1] == 10 else { return nil }
+        isShort = line[1] != UInt8(ascii: "=")
+        var text = SealDigits(line, at: isShort ? 1 : 2)
+        coveredBytes = line.count - 1 - Self.checkDigits
+        guard let flags = text.number(digits: 1) else { return nil }
+        tag = flags & 32 != 0 ? .synced : .unsynced
+        exponent = Int(flags & 31)
+        if isShort {
+            guard let bytes = text.number(upTo: coveredBytes - 3), let bits = text.number(digits: 1),
+                  let time = text.number(digits: 2) else { return nil }
+            (self.bytes, sequence, self.time) = (Int(bytes), Int(bits), Int64(time))
+        } else {
+            guard let bytes = text.word(), let sequence = text.word(), let time = text.word() else { return nil }
+            (self.bytes, self.sequence, self.time) = (Int(bytes), Int(sequence), Int64(time))
+        }
+        guard text.position == coveredBytes, let check = text.number(digits: Self.checkDigits),
+              (bytes == 0) == (exponent == 0) else { return nil }
+        previous = UInt16(truncatingIfNeeded: check >> 32)
+        crc = UInt32(truncatingIfNeeded: check)
     }
-
-    /// Of the line as read: what comes before its own checksum.
-    private var coveredBytes = 0
 
     /// The checksum of what stands before the batch.
     package func headChecksum(_ line: Bytes, seed: UInt32) -> UInt32 {
         CRC32C.update(seed, Bytes(rebasing: line[..<coveredBytes]))
     }
-}
 
-/// Reads a line word by word, each with the blank behind it.
-struct SealText {
-    let line: Bytes
-    var position = 0
-
-    init(_ line: Bytes) { self.line = line }
-
-    mutating func take(_ word: StaticString) -> Bool {
-        let word = word.bytes
-        guard line.count >= position + word.count,
-              Bytes(rebasing: line[position..<(position + word.count)]).equals(word) else { return false }
-        position += word.count
-        return true
+    private func batch(_ sequence: Int, _ time: Int64) -> SealBatch {
+        let unsynced = exponent == 0 ? 0 : exponent == Self.anyExponent ? sequence : min(1 << (exponent - 1), sequence)
+        var batch = SealBatch(tag, sequence: sequence, bytes: bytes, time: UnixMilliseconds(time), unsynced: unsynced,
+                              behind: UInt32(previous))
+        batch.crc = crc
+        return batch
     }
 
-    mutating func decimal() -> Int? {
-        var value = 0, place = position
-        while place < line.count, ASCII.isDigit(line[place]), place - position < 18 {
-            value = value * 10 + Int(line[place] - 48)
-            place += 1
-        }
-        guard place > position, place < line.count, line[place] == 32 else { return nil }
-        if line[position] == 48 && place - position > 1 { return nil }
-        position = place + 1
-        return value
+    /// What it means behind `reference`, if it is right; nil: that can't be told.
+    package func nearest(_ reference: SealReference) -> SealBatch? {
+        if !isShort { return batch(sequence, time) }
+        guard let before = reference.time?.rawValue else { return nil }
+        return batch(reference.sequence + (sequence - reference.sequence) & 63, Self.nearest(time, before))
     }
 
-    mutating func hex(_ digits: Int) -> UInt64? {
-        guard let value = digitsValue(digits), line.count > position + digits, line[position + digits] == 32 else {
-            return nil
-        }
-        position += digits + 1
-        return value
+    /// The time with these last bits that is closest.
+    private static func nearest(_ bits: Int64, _ reference: Int64) -> Int64 {
+        reference + ((bits - reference + shortMilliseconds / 2) & (shortMilliseconds - 1)) - shortMilliseconds / 2
     }
 
-    /// The number that ends the line.
-    mutating func lastHex(_ digits: Int) -> UInt64? {
-        guard let value = digitsValue(digits), line.count == position + digits + 2, line[line.count - 2] == 13,
-              line[line.count - 1] == 10 else { return nil }
-        return value
-    }
-
-    private func digitsValue(_ digits: Int) -> UInt64? {
-        guard line.count >= position + digits else { return nil }
-        var value: UInt64 = 0
-        for place in position..<(position + digits) {
-            let byte = line[place]
-            guard ASCII.isDigit(byte) || (byte >= 97 && byte <= 102), let digit = ASCII.hexDigitValue(byte) else {
-                return nil
+    /// What it means, as its check proves; nil: it does not stand near, or is damaged.
+    /// - Parameter content: the CRC of the identity, the line up to its check, and the batch.
+    package func verified(_ content: UInt32, near reference: SealReference) -> SealBatch? {
+        guard let first = nearest(reference) else { return nil }
+        if first.completed(content) == crc { return first }
+        if !isShort { return nil }
+        // Behind damage: so many batches, and so much time, may be missing; or it stands a second time.
+        for turn in [0, 1, 2, 3, 4, 5, 6, 7, -1] where first.sequence + turn * 64 >= 0 {
+            for span in [0, 1, 2, 3, 4, 5, 6, 7, -1] as [Int64] {
+                let other = batch(first.sequence + turn * 64, first.time.rawValue + span * Self.shortMilliseconds)
+                if other.completed(content) == crc { return other }
             }
-            value = value << 4 | UInt64(digit)
         }
-        return value
-    }
-
-    static func append(hex value: UInt64, digits: Int, to out: inout OwnedBytes) {
-        out.reserve(digits)
-        let start = out.base + out.count
-        for place in 0..<digits {
-            let shift = UInt64(digits - 1 - place) &* 4
-            start.storeBytes(of: ASCII.hexDigit(UInt8(truncatingIfNeeded: value >> shift & 15)), toByteOffset: place,
-                             as: UInt8.self)
-        }
-        out.commit(digits)
-    }
-
-    /// For messages and the manifest.
-    static func hex(_ value: UInt64, _ digits: Int) -> String {
-        let text = String(value, radix: 16)
-        return String(repeating: "0", count: max(0, digits - text.count)) + text
-    }
-}
-
-extension Bytes {
-    /// Where the first line that may be an annotation ends: its line feed.
-    var annotationEnd: Int? {
-        guard let base = baseAddress,
-              let found = memchr(base, 10, Swift.min(count, AOFLimits.annotationBytes - 1)) else { return nil }
-        return UnsafeRawPointer(found) - base
-    }
-}
-
-extension UnixMilliseconds {
-    /// `2026-11-26 00:33:00.123 UTC`.
-    package var text: String {
-        let seconds = rawValue >= 0 ? rawValue / 1000 : 0
-        let (day, second) = (seconds / 86400, seconds % 86400)
-        // Days since 0000-03-01, in eras of 400 years (the civil calendar's period).
-        let z = day + 719_468
-        let era = z / 146_097, dayOfEra = z % 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let monthFromMarch = (5 * dayOfYear + 2) / 153
-        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
-        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
-        func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        let thousandths = String(1000 + (rawValue >= 0 ? rawValue % 1000 : 0)).dropFirst()
-        return "\(year)-\(two(month))-\(two(dayOfYear - (153 * monthFromMarch + 2) / 5 + 1)) \(two(second / 3600)):"
-            + "\(two(second / 60 % 60)):\(two(second % 60)).\(thousandths) UTC"
+        return nil
     }
 }

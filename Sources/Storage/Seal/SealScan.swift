@@ -25,11 +25,11 @@ package enum SealScan {
     private static let trials = 4096
 
     /// Only plain files are searched.
-    static func find(_ source: AOFSource, after offset: Int, seed: UInt32) throws(StorageError) -> Finding? {
+    static func find(_ source: AOFSource, after offset: Int, seed: UInt32,
+                     _ reference: SealReference) throws(StorageError) -> Finding? {
         guard source.size != nil else { return nil }
         var finding: Finding?
-        var trial = 0
-        try forEach(source, after: offset, seed: seed, &trial) { batch, place, end in
+        try forEach(source, after: offset, seed: seed, reference) { batch, place, end in
             var sum = finding ?? Finding(offset: place, firstSequence: batch.sequence, lastSequence: batch.sequence,
                                          lastTime: batch.time, durableSequence: batch.durableSequence, end: end)
             sum.lastSequence = max(sum.lastSequence, batch.sequence)
@@ -43,13 +43,24 @@ package enum SealScan {
         return finding
     }
 
+    /// A short line that could not be told yet.
+    private struct Pending {
+        var line: SealLine
+        var content: UInt32
+        var place: Int
+        var end: Int
+    }
+
     /// Each whole batch behind `offset`, with where its line begins and it ends.
-    static func forEach(_ source: AOFSource, after offset: Int, seed: UInt32, _ trial: inout Int,
+    /// - Parameter reference: what stands before `offset`. Short lines too far from it are told by the next whole one.
+    static func forEach(_ source: AOFSource, after offset: Int, seed: UInt32, _ reference: SealReference,
                         _ body: (SealBatch, Int, Int) -> Void) throws(StorageError) {
         guard let size = source.size else { return }
         let window = UnsafeMutableRawBufferPointer(start: Heap.allocate(windowBytes * 2), count: windowBytes * 2)
         defer { if let base = window.baseAddress { Heap.free(base) } }
-        var start = offset
+        var start = offset, trial = 0
+        var reference = reference
+        var pending: [Pending] = []
         while start < size && trial < trials {
             let count = try source.read(at: start, into: window)
             if count == 0 { return }
@@ -60,21 +71,40 @@ package enum SealScan {
                 from = index + 1
                 let rest = bytes.from(index)
                 guard let end = rest.annotationEnd else { continue }
-                let line = Bytes(rebasing: rest[...end])
-                guard let batch = SealBatch(line) else { continue }
-                let place = start + index, length = line.count
-                guard batch.bytes <= size - place - length else { continue }
-                let head = batch.headChecksum(line, seed: seed)
-                guard try checksum(source, place + length, batch.bytes, head) == batch.crc else {
+                let text = Bytes(rebasing: rest[...end])
+                guard let line = SealLine(text) else { continue }
+                let place = start + index, behind = place + text.count
+                guard line.bytes <= size - behind else { continue }
+                let content = try checksum(source, behind, line.bytes, line.headChecksum(text, seed: seed))
+                guard let batch = line.verified(content, near: reference) else {
                     trial += 1
                     if trial >= trials { return }
+                    if line.isShort {
+                        pending.append(Pending(line: line, content: content, place: place, end: behind + line.bytes))
+                    }
                     continue
                 }
-                next = place + length + batch.bytes
+                if !line.isShort { tell(pending, before: batch, body) }
+                pending.removeAll()
+                next = behind + line.bytes
+                reference = SealReference(sequence: batch.sequence, time: batch.time)
                 body(batch, place, next)
                 break
             }
             start = next
+        }
+    }
+
+    /// Those that a whole line makes clear: they stand before it.
+    private static func tell(_ pending: [Pending], before batch: SealBatch, _ body: (SealBatch, Int, Int) -> Void) {
+        var reference = SealReference(sequence: max(batch.sequence - SealBatch.shortNumbers, 0),
+                                      time: UnixMilliseconds(batch.time.rawValue - 6 * SealLine.shortMilliseconds))
+        var end = 0
+        for one in pending where one.place >= end {
+            guard let found = one.line.verified(one.content, near: reference) else { continue }
+            body(found, one.place, one.end)
+            reference = SealReference(sequence: found.sequence, time: found.time)
+            end = one.end
         }
     }
 

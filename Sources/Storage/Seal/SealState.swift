@@ -36,7 +36,7 @@ package struct SealState: Sendable {
     package internal(set) var last: SealBatch?
     /// Chain of what was read.
     package internal(set) var sequence = 0
-    package internal(set) var crc: UInt32 = 0
+    package internal(set) var link: UInt32 = 0
     package internal(set) var batches = 0
     package internal(set) var marks = 0
     /// Where the line of the last batch stands.
@@ -51,6 +51,10 @@ package struct SealState: Sendable {
     package var isSealed: Bool { mode == .sealed || mode == .foreign }
     package var lastTime: UnixMilliseconds? { last?.time ?? opening?.time }
     var seed: UInt32 { SealBatch.seed(id ?? 0) }
+    /// From where the next line is looked at.
+    package var reference: SealReference {
+        SealReference(sequence: mode == .start ? expectation.sequence ?? 0 : sequence, time: lastTime)
+    }
 
     /// Why a good opening can't stand here; nil: it can.
     func objection(to opening: SealOpening) -> String? {
@@ -64,7 +68,7 @@ package struct SealState: Sendable {
                 : "the file begins with batch \(opening.firstSequence), but batches up to \(sequence) were before it"
         }
         guard let previous = expectation.previous else { return nil }
-        if previous.crc != opening.previousCRC || previous.bytes != opening.previousBytes {
+        if previous.link != opening.previousLink || previous.bytes != opening.previousBytes {
             return "the file before it is not the one that it was written behind (that had \(opening.previousBytes) "
                 + "bytes, this has \(previous.bytes))"
         }
@@ -81,7 +85,7 @@ package struct SealState: Sendable {
         if batch.sequence < due {
             return "batch \(batch.sequence) stands again or too late: batch \(due) should be here"
         }
-        if batch.previous != crc { return "batch \(batch.sequence) was not written behind what stands before it" }
+        if !batch.isBehind(link) { return "batch \(batch.sequence) was not written behind what stands before it" }
         return nil
     }
 
@@ -90,13 +94,13 @@ package struct SealState: Sendable {
         id = opening.id
         self.opening = opening
         sequence = opening.firstSequence - 1
-        crc = opening.crc
+        link = opening.crc
     }
 
     mutating func take(_ batch: SealBatch, at offset: Int) {
         last = batch
         sequence = batch.sequence
-        crc = batch.crc
+        link = batch.link(behind: link)
         batchStart = offset
         if firstTime == nil { firstTime = batch.time }
         if batch.isMark { marks += 1 } else { batches += 1 }

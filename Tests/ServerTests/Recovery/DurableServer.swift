@@ -25,6 +25,28 @@ final class DurableServer {
     /// Starts it; false if it ends or never answers.
     @discardableResult
     func start(_ arguments: String...) throws -> Bool {
+        try launch(arguments)
+        for _ in 0..<500 {
+            if !process.isRunning { return false }
+            if log.contains("Ready to accept connections") { return connect() }
+            usleep(20_000)
+        }
+        return false
+    }
+
+    /// Starts it and connects, though it may still be loading.
+    func startWithoutWaiting(_ arguments: String...) throws -> Bool {
+        try launch(arguments)
+        for _ in 0..<1000 {
+            if !process.isRunning { return false }
+            if connect() { return true }
+            close(socketDescriptor)
+            usleep(20_000)
+        }
+        return false
+    }
+
+    private func launch(_ arguments: [String]) throws {
         port = Int(try ServerProcess.freePort())
         let path = directory.path("out.log")
         _ = FileManager.default.createFile(atPath: path, contents: nil)
@@ -36,12 +58,6 @@ final class DurableServer {
         process.standardError = output
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
         try process.run()
-        for _ in 0..<500 {
-            if !process.isRunning { return false }
-            if log.contains("Ready to accept connections") { return connect() }
-            usleep(20_000)
-        }
-        return false
     }
 
     private func connect() -> Bool {

@@ -45,6 +45,13 @@ enum Bits {
             found = offset << 3 + byte.leadingZeroBitCount
         } else {
             offset += 1
+            // Long runs of what is not looked for, four words at a time.
+            while end - offset >= 32 {
+                let words = base.loadUnaligned(fromByteOffset: offset, as: SIMD4<UInt64>.self)
+                let other = words ^ SIMD4(repeating: flip)
+                if other[0] | other[1] | other[2] | other[3] != 0 { break }
+                offset += 32
+            }
             while end - offset >= 8 {
                 let word = base.loadUnaligned(fromByteOffset: offset, as: UInt64.self) ^ flip
                 if word != 0 {

@@ -63,14 +63,14 @@ package enum SortCommands {
         }
         var elements = SortElements()
         if let entry { elements.load(entry) }
-        var order = Array(0..<elements.count)
+        let window = options.window(of: elements.count)
+        let order: [Int]
         if options.doesNotSort {
-            if options.isDescending { order.reverse() }
+            order = options.isDescending ? Array((0..<elements.count).reversed()) : Array(0..<elements.count)
         } else {
             let weights = try SortWeights(&keyspace, call, elements, options)
-            order.sort { weights.precedes($0, $1, elements, options) }
+            order = weights.order(elements, first: window.upperBound)
         }
-        let window = options.window(of: order.count)
         if let destination = options.destination {
             store(&keyspace, &call, elements, order[window], options, at: destination)
         } else {
@@ -190,9 +190,15 @@ struct SortElements: ~Copyable {
 
     mutating func load(_ entry: Entry) {
         switch entry.type {
-        case .list: ListValue(entry).forEach { add($0); return true }
-        case .set: SetValue(entry).forEach { add(.bytes($0)); return true }
-        case .sortedSet: SortedSetValue(entry).forEach { member, _ in add(member); return true }
+        case .list:
+            ends.reserveCapacity(ListValue(entry).count)
+            ListValue(entry).forEach { add($0); return true }
+        case .set:
+            ends.reserveCapacity(SetValue(entry).count)
+            SetValue(entry).forEach { add(.bytes($0)); return true }
+        case .sortedSet:
+            ends.reserveCapacity(SortedSetValue(entry).count)
+            SortedSetValue(entry).forEach { member, _ in add(member); return true }
         case .string, .hash, .module, .stream: break
         }
     }
@@ -205,14 +211,28 @@ struct SortElements: ~Copyable {
 
 /// What decides the order, by the elements' places.
 private struct SortWeights: ~Copyable {
-    private var numbers: [Double] = []
+    private struct Numbered {
+        let number: Double
+        let place: Int
+    }
+
+    private let isAlpha: Bool
+    private let isDescending: Bool
+    private var numbers: [Numbered] = []
     private var text = OwnedBytes()
     /// Where each weight's text lies; nil: the pattern led nowhere.
     private var ranges: [Range<Int>?] = []
 
     init(_ keyspace: inout Keyspace, _ call: Call, _ elements: borrowing SortElements, _ options: SortOptions)
         throws(CommandError) {
+        isAlpha = options.isAlpha
+        isDescending = options.isDescending
+        if isAlpha { ranges.reserveCapacity(elements.count) } else { numbers.reserveCapacity(elements.count) }
         for place in 0..<elements.count {
+            if !isAlpha && options.by == nil {
+                numbers.append(Numbered(number: try Self.number(elements[place]), place: place))
+                continue
+            }
             let start = text.count
             var exists = true
             if let by = options.by {
@@ -220,11 +240,12 @@ private struct SortWeights: ~Copyable {
             } else {
                 text.append(elements[place])
             }
-            if options.isAlpha {
+            if isAlpha {
                 ranges.append(exists ? start..<text.count : nil)
                 continue
             }
-            numbers.append(exists ? try Self.number(Bytes(rebasing: text.bytes[start...])) : 0)
+            let number = exists ? try Self.number(Bytes(rebasing: text.bytes[start...])) : 0
+            numbers.append(Numbered(number: number, place: place))
             text.truncate(to: start)
         }
     }
@@ -239,17 +260,41 @@ private struct SortWeights: ~Copyable {
         return value
     }
 
-    func precedes(_ a: Int, _ b: Int, _ elements: borrowing SortElements, _ options: SortOptions) -> Bool {
-        let order = compare(a, b, elements, options)
-        if order == 0 { return a < b }
-        return options.isDescending ? order > 0 : order < 0
+    /// The elements' places in order, the first `wanted` at least.
+    func order(_ elements: borrowing SortElements, first wanted: Int) -> [Int] {
+        if isAlpha {
+            return Self.sorted(Array(0..<elements.count), wanted) { a, b in
+                let order = compareTexts(a, b)
+                return order == 0 ? a < b : (order < 0) != isDescending
+            }
+        }
+        let sorted = Self.sorted(numbers, wanted) { a, b in
+            if a.number != b.number { return (a.number < b.number) != isDescending }
+            let order = elements[a.place].compare(elements[b.place])
+            return order == 0 ? a.place < b.place : (order < 0) != isDescending
+        }
+        return sorted.map { $0.place }
     }
 
-    private func compare(_ a: Int, _ b: Int, _ elements: borrowing SortElements, _ options: SortOptions) -> Int {
-        if !options.isAlpha {
-            if numbers[a] != numbers[b] { return numbers[a] < numbers[b] ? -1 : 1 }
-            return elements[a].compare(elements[b])
+    /// Few of many are picked in one walk that keeps the best ones so far.
+    @inline(__always)
+    private static func sorted<T>(_ all: [T], _ wanted: Int, _ precedes: (T, T) -> Bool) -> [T] {
+        if wanted > 64 || wanted > all.count / 4 { return all.sorted(by: precedes) }
+        var best: [T] = []
+        best.reserveCapacity(wanted + 1)
+        for element in all {
+            if best.count == wanted {
+                guard let last = best.last, precedes(element, last) else { continue }
+                best.removeLast()
+            }
+            var place = best.count
+            while place > 0, precedes(element, best[place - 1]) { place -= 1 }
+            best.insert(element, at: place)
         }
+        return best
+    }
+
+    private func compareTexts(_ a: Int, _ b: Int) -> Int {
         // An element without a weight comes first.
         guard let left = ranges[a] else { return ranges[b] == nil ? 0 : -1 }
         guard let right = ranges[b] else { return 1 }

@@ -172,7 +172,11 @@ struct WritableHyperLogLog {
 
     /// Raises all registers to `registers`, a byte each.
     mutating func raise(to registers: UnsafePointer<UInt8>, isDense: Bool) throws(CommandError) {
-        if isDense { try makeDense() }
+        if isDense {
+            try makeDense()
+            HyperLogLog.raiseDense(block.start, to: registers)
+            return invalidateCardinality()
+        }
         var places = HyperLogLog.SparsePlaces()
         for index in 0..<HyperLogLog.registerCount where registers[index] > 0 {
             _ = try raise(index, to: registers[index], &places)
