@@ -1,5 +1,5 @@
 // The `redis` table (also called `server`) of scripts.
-#include "internal.h"
+#include "debugger.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,15 +74,17 @@ static int call(lua_State *lua, int raises) {
     if (!collect(lua, &all))
         return raise(lua, "ERR Lua redis lib command arguments must be strings or integers", raises);
     sr_interpreter *interpreter = sr_of(lua);
-    interpreter->host.call(interpreter->host.context, count, all.texts, all.lengths, interpreter->resp,
-                           interpreter->repl, &reply, &length);
+    int was_refused = interpreter->host.call(interpreter->host.context, count, all.texts, all.lengths,
+                                             interpreter->resp, interpreter->repl, &reply, &length);
+    if (interpreter->debugger)
+        sr_debug_command(interpreter->debugger, count, all.texts, all.lengths, reply, length, was_refused);
     if (length == 0) return 0;
     int failed = *reply == '-';
     sr_push_reply(lua, &reply, 0);
     return failed && raises ? lua_error(lua) : 1;
 }
 
-static int redis_call(lua_State *lua) { return call(lua, 1); }
+int sr_redis_call(lua_State *lua) { return call(lua, 1); }
 static int redis_pcall(lua_State *lua) { return call(lua, 0); }
 
 static int status_reply(lua_State *lua) {
@@ -171,12 +173,15 @@ static int replicate_commands(lua_State *lua) {
 }
 
 static int breakpoint(lua_State *lua) {
-    lua_pushboolean(lua, 0);
+    sr_debugger *debugger = sr_of(lua)->debugger;
+    if (debugger) debugger->stops_next = 1;
+    lua_pushboolean(lua, debugger != NULL);
     return 1;
 }
 
 static int debug(lua_State *lua) {
-    (void)lua;
+    sr_debugger *debugger = sr_of(lua)->debugger;
+    if (debugger) sr_debug_say(lua, debugger);
     return 0;
 }
 
@@ -197,7 +202,7 @@ static int acl_check_cmd(lua_State *lua) {
 
 void sr_open_redis(lua_State *lua) {
     static const luaL_Reg functions[] = {
-        {"call", redis_call}, {"pcall", redis_pcall}, {"status_reply", status_reply}, {"error_reply", error_reply},
+        {"call", sr_redis_call}, {"pcall", redis_pcall}, {"status_reply", status_reply}, {"error_reply", error_reply},
         {"sha1hex", sha1hex}, {"log", log_text}, {"setresp", setresp}, {"set_repl", set_repl},
         {"acl_check_cmd", acl_check_cmd}, {NULL, NULL}};
     static const luaL_Reg of_scripts[] = {

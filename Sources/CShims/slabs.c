@@ -8,14 +8,17 @@
 //     notes     one for each slab: its size, its list of free blocks (each holds the address of the next), how many
 //               are handed out, and how many were never handed out yet (`fresh`)
 //     partial   for each size, the slabs that have room
-//     empty     slabs of no size; the first `warm` of them may still hold memory
+//     empty     slabs of no size that still hold memory, `warm` of them at most WARM_BOUND
+//     cold      slabs of no size that gave theirs back: taken when no other is left, or one that is emptied and
+//               filled again and again would give it back and ask for it each time
 //
 // Invariants (lock held)
-//  1. A slab is in the list of its size if some but not all of its blocks are handed out, in `empty` if none is, and in
-//     no list if all are.
+//  1. A slab is in the list of its size if some but not all of its blocks are handed out, in `empty` or `cold` if none
+//     is, and in no list if all are.
 //  2. A block is free if it is in its slab's list of free blocks or its number is `fresh` or more.
 //  3. `used` is the sum of the sizes of the blocks handed out.
 #define _GNU_SOURCE
+#include "CShims.h"
 #include "Slabs.h"
 #include <sched.h>
 #include <stdatomic.h>
@@ -37,7 +40,6 @@ struct note {
     void *free;
     uint16_t used, fresh, capacity;
     uint8_t class;
-    uint8_t is_cold;
     uint32_t next, previous;
 };
 
@@ -46,7 +48,7 @@ static struct note *notes;
 static int is_refused;
 static uint32_t end, begun;
 static uint32_t partial[CLASS_COUNT];
-static uint32_t empty = NONE;
+static uint32_t empty = NONE, cold = NONE;
 static uint32_t warm;
 static size_t active_slabs;
 static _Atomic size_t used;
@@ -114,7 +116,13 @@ static uint32_t take_slab(void) {
     if (empty != NONE) {
         uint32_t slab = empty;
         unlink_from(&empty, slab);
-        if (notes[slab].is_cold) active_slabs++; else warm--;
+        warm--;
+        return slab;
+    }
+    if (cold != NONE) {
+        uint32_t slab = cold;
+        unlink_from(&cold, slab);
+        active_slabs++;
         return slab;
     }
     if (begun == end) {
@@ -128,6 +136,7 @@ static uint32_t take_slab(void) {
 }
 
 void *sr_slab_allocate(size_t byteCount) {
+    if (!SR_SLABS_SERVE) return NULL;
     unsigned class = class_of(byteCount ? byteCount : 1);
     size_t size = size_of(class);
     sr_slab_lock();
@@ -158,6 +167,8 @@ void *sr_slab_allocate(size_t byteCount) {
     return block;
 }
 
+int sr_slabs_serve(void) { return SR_SLABS_SERVE; }
+
 int sr_slab_owns(const void *pointer) {
     return arena != NULL && (size_t)((const char *)pointer - arena) < ARENA_BYTES;
 }
@@ -170,7 +181,7 @@ size_t sr_slab_size(const void *pointer) { return size_of(notes[slab_of(pointer)
 
 static void cool(uint32_t slab) {
     madvise(arena + ((size_t)slab << SLAB_SHIFT), SLAB_BYTES, MADV_DONTNEED);
-    notes[slab].is_cold = 1;
+    link_first(&cold, slab);
     active_slabs--;
 }
 
@@ -184,8 +195,12 @@ void sr_slab_free(void *pointer) {
     if (note->used == note->capacity) link_first(&partial[note->class], slab);
     if (--note->used == 0) {
         unlink_from(&partial[note->class], slab);
-        if (warm < WARM_BOUND) warm++; else cool(slab);
-        link_first(&empty, slab);
+        if (warm < WARM_BOUND) {
+            warm++;
+            link_first(&empty, slab);
+        } else {
+            cool(slab);
+        }
     }
     atomic_store_explicit(&used, atomic_load_explicit(&used, memory_order_relaxed) - size, memory_order_relaxed);
     sr_slab_unlock();
@@ -202,11 +217,11 @@ size_t sr_slab_used(void) { return atomic_load_explicit(&used, memory_order_rela
 
 void sr_slab_purge(void) {
     sr_slab_lock();
-    for (uint32_t slab = empty; slab != NONE; slab = notes[slab].next) {
-        if (!notes[slab].is_cold) {
-            cool(slab);
-            warm--;
-        }
+    while (empty != NONE) {
+        uint32_t slab = empty;
+        unlink_from(&empty, slab);
+        cool(slab);
+        warm--;
     }
     sr_slab_unlock();
 }

@@ -234,6 +234,12 @@ package final class Engine {
         return resolve(id, arguments)
     }
 
+    /// As `lookUp`, for a record of the log.
+    package func lookUpRecord(_ arguments: Arguments) -> Int? {
+        guard let id = table.findOriginal(arguments[0]) else { return nil }
+        return resolve(id, arguments)
+    }
+
     /// The subcommand's id, if the command is a container.
     @inline(__always)
     private func resolve(_ id: Int, _ arguments: Arguments) -> Int? {

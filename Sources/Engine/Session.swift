@@ -113,6 +113,16 @@ package final class Session {
     /// What the names of the watched keys take.
     package private(set) var watchedBytes = 0
 
+    /// How its next EVAL is run; and this process is a copy of the server for it alone.
+    package internal(set) var debugMode = ScriptDebugMode.off
+    package var isForkedForDebugging = false
+
+    /// What HIMPORT PREPARE named.
+    var fieldsets: [Fieldset] = [] {
+        didSet { fieldsetBytes = fieldsets.reduce(0) { $0 + $1.byteCount } }
+    }
+    package private(set) var fieldsetBytes = 0
+
     package var waiting: Waiting?
     /// Where the log ended after the session's last write.
     package var lastWriteEnd = LogOffset(0)

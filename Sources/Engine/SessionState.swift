@@ -14,6 +14,8 @@ extension Engine {
         session.version = .resp2
         access.logOut(session)
         session.name = []
+        session.fieldsets = []
+        session.debugMode = .off
         session.noEvict = false
         session.noTouch = false
         session.capabilities = ""

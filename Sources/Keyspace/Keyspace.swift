@@ -1,3 +1,4 @@
+import Encodings
 import Primitives
 
 // The keyspace: all databases and what every access to a key goes through.
@@ -72,6 +73,8 @@ package struct Keyspace: ~Copyable {
     package var sightings = KeySightings()
     /// Of the running command's first key, if it was computed ahead.
     package var knownHash = KnownHash()
+    /// Of DUMP.
+    package var compressor = LZFCompressor()
     /// RESTORE takes payloads whose checksum is wrong.
     package var believesChecksums = false
 

@@ -73,9 +73,11 @@ package enum ListCommands {
         guard let entry = try call.entry(&keyspace, 1, .list, .write) else { throw .noSuchKey }
         let index = try call.integer(2)
         var list = ListValue(entry)
-        guard list.cursor(at: Int(index)) != nil else { throw .indexOutOfRange }
+        guard var cursor = list.cursor(at: Int(index)) else { throw .indexOutOfRange }
+        let encoding = list.encoding
         list.prepare(adding: 1, bytes: call[3].count, keyspace.thresholds)
-        if let cursor = list.cursor(at: Int(index)) { list.replace(cursor, with: call[3], keyspace.thresholds) }
+        if list.encoding != encoding, let moved = list.cursor(at: Int(index)) { cursor = moved }
+        list.replace(cursor, with: call[3], keyspace.thresholds)
         list.convertToListpackIfSmall(shrunk: true, keyspace.thresholds)
         list.store(entry)
         call.modified(call[1], .list, "lset")

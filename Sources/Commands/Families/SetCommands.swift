@@ -252,7 +252,7 @@ package enum SetCommands {
         call.reply.array(wanted)
         let size = set.count
         let random = keyspace.context
-        if SeenPlaces.suits(wanted, of: size) { return replyFew(set, wanted, call, random) }
+        if SeenPlaces.suits(wanted, of: size, set.encoding) { return replyFew(set, wanted, call, random) }
         var left = wanted, unseen = size
         let reply = call.reply
         set.forEach { member in

@@ -30,6 +30,8 @@ package final class ScriptRunner: ScriptHost {
     package internal(set) var running: RunningScript?
     /// `busy-reply-threshold`; 0: nobody is served while a script runs.
     package var busyThresholdMilliseconds = 5000
+    /// Begins to debug a session's script; nil: a child does that.
+    package var beginDebugging: ((Session) throws(CommandError) -> (any ScriptDebugSession)?)?
     /// Lets clients in between (Server/Connections/BusyRounds.swift).
     package var serveOthers: (() -> Void)?
     /// Where it is told that a script runs for long.
@@ -51,6 +53,9 @@ package final class ScriptRunner: ScriptHost {
     }
 
     init(_ engine: Engine) { self.engine = engine }
+
+    var interpreterOfScripts: Interpreter? { interpreter }
+    package private(set) var wasRefused = false
 
     package var scriptBytes: Int { interpreter?.usedBytes ?? 0 }
     package var functionBytes: Int { functions?.usedBytes ?? 0 }
@@ -201,10 +206,12 @@ package final class ScriptRunner: ScriptHost {
         session.output.pointee.removeAll()
         session.gates.removeAll(keepingCapacity: true)
         session.version = resp
+        wasRefused = false
         let now = engine.keyspace.now
         if let id = engine.lookUp(arguments) {
             let command = engine.table.commands + id
             if let error = refuse(id, arguments) {
+                wasRefused = true
                 engine.writeError(error, command, session)
             } else {
                 let isWrite = command.pointee.flags.contains(.write)
@@ -219,6 +226,7 @@ package final class ScriptRunner: ScriptHost {
                 engine.isLogging = isLogging
             }
         } else {
+            wasRefused = true
             session.reply.error("ERR Unknown Redis command called from script" as StaticString)
         }
         engine.keyspace.now = now

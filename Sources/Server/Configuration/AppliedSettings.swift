@@ -11,7 +11,8 @@ extension ServerCore {
             "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries",
             "set-max-listpack-entries", "set-max-listpack-value", "zset-max-listpack-entries",
             "zset-max-listpack-value", "list-max-listpack-size", "list-compress-depth", "stream-node-max-bytes",
-            "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
+            "stream-node-max-entries", "stream-idmp-duration", "stream-idmp-maxsize",
+            "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
             "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction",
             "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "log-format",
@@ -82,6 +83,8 @@ extension Thresholds {
         listCompressDepth = configuration.listCompressDepth
         streamNodeMaxBytes = configuration.streamNodeMaxBytes
         streamNodeMaxEntries = configuration.streamNodeMaxEntries
+        streamIdmpDuration = configuration.streamIdmpDuration
+        streamIdmpMaxsize = configuration.streamIdmpMaxsize
         hllSparseMaxBytes = configuration.hllSparseMaxBytes
         protoMaxBulkLength = configuration.protoMaxBulkLen
         lazyfreeLazyExpire = configuration.lazyfreeLazyExpire

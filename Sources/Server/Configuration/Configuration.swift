@@ -191,6 +191,8 @@ package final class Configuration {
     package var listCompressDepth = 0
     package var activeExpireEffort = 1
     package var streamNodeMaxEntries = 100
+    package var streamIdmpDuration = 100
+    package var streamIdmpMaxsize = 100
     package var maxmemory = 0
     package var hashMaxListpackEntries = 512
     package var setMaxIntsetEntries = 512

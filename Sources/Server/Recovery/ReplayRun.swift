@@ -95,7 +95,7 @@ struct ReplayRun {
                 return
             }
         }
-        guard let id = engine.lookUp(arguments) else {
+        guard let id = engine.lookUpRecord(arguments) else {
             let name = String(decoding: arguments[0].prefix(128), as: UTF8.self)
             core.log.write(.warning,
                            "Unknown command '\(name)' reading the append only file \(FilePath.name(path))")

@@ -122,13 +122,4 @@ extension ReplyWriter {
         endArray(mark, replied)
         return replied
     }
-
-    /// What a container's HELP answers.
-    func help(_ container: StaticString, _ lines: [StaticString]) {
-        array(lines.count + 3)
-        simple(container)
-        for line in lines { simple(line) }
-        simple("HELP")
-        simple("    Prints this help.")
-    }
 }

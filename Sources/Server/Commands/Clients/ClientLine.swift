@@ -135,7 +135,7 @@ struct SessionMemory {
         self.input = input
         self.inputCapacity = inputCapacity
         waitingArguments = session.waiting?.command.byteCount ?? 0
-        queue = session.queuedBytes + session.watchedBytes
+        queue = session.queuedBytes + session.watchedBytes + session.fieldsetBytes
         names = session.subscriptions.byteCount + (session.tracking?.prefixes.reduce(0) { $0 + $1.count + 32 } ?? 0)
         output = session.output.pointee.count
         outputCapacity = session.output.pointee.capacity

@@ -102,7 +102,7 @@ enum MigrateCommands {
                 refusal = refusal ?? outcome.versionRefusal
                 break
             }
-            version = version > 10 ? 10 : 9
+            version = version > 12 ? 12 : version > 10 ? 10 : 9
         }
         if let refusal { throw .message("ERR Target instance replied with error: \(refusal)") }
         call.reply.ok()

@@ -24,6 +24,8 @@ extension Directives {
         .integer("active-expire-effort", \.activeExpireEffort, 1...10),
         .keptInteger("active-defrag-max-scan-fields", 1000, 1...unbounded),
         .integer("stream-node-max-entries", \.streamNodeMaxEntries, 0...unbounded),
+        .integer("stream-idmp-duration", \.streamIdmpDuration, 1...86_400),
+        .integer("stream-idmp-maxsize", \.streamIdmpMaxsize, 1...10_000),
         .integer("maxmemory", \.maxmemory, 0...unbounded, as: .memory),
         .integer("hash-max-listpack-entries", alias: "hash-max-ziplist-entries", \.hashMaxListpackEntries,
                  0...unbounded),
