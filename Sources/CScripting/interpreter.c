@@ -137,6 +137,8 @@ static int open_all(lua_State *lua) {
     return 0;
 }
 
+void sr_interpreter_limit(sr_interpreter *interpreter, size_t memory_limit) { interpreter->limit = memory_limit; }
+
 sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_functions) {
     sr_interpreter *interpreter = calloc(1, sizeof *interpreter);
     if (!interpreter) return NULL;

@@ -151,6 +151,11 @@ package final class Session {
     package var lastActiveAt = UnixMilliseconds(0)
     package var lastCommandID = -1
     package var commandCount = 0
+    /// Of its socket.
+    package var receivedBytes = 0
+    package private(set) var transmittedBytes = 0
+    /// CLIENT CAPA, a letter each.
+    package var capabilities = ""
     package var noEvict = false
     package var isMonitor = false
     package var subscriptions = Subscriptions()
@@ -229,6 +234,7 @@ package final class Session {
     /// so that sending n bytes in pieces moves O(n) bytes.
     package func sent(_ count: Int) {
         sentCount += count
+        transmittedBytes &+= count
         if sentCount == output.pointee.count {
             sentCount = 0
             output.pointee.removeAll(keeping: Self.keptOutputBytes)

@@ -82,6 +82,9 @@ package final class Interpreter: @unchecked Sendable {
 
     deinit { sr_interpreter_free(lua) }
 
+    /// Bytes that scripts may hold from now on.
+    package func limitMemory(_ bytes: Int) { sr_interpreter_limit(lua, bytes) }
+
     /// Bytes that Lua holds.
     package var usedBytes: Int { sr_interpreter_memory(lua) }
 

@@ -34,6 +34,8 @@ enum { sr_no_writes = 1, sr_allow_oom = 2, sr_allow_stale = 4, sr_no_cluster = 8
 /// NULL: no memory.
 /// - Parameter is_functions: for libraries of functions, which see other globals than scripts do.
 sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_functions);
+/// From now on; what is held already stays.
+void sr_interpreter_limit(sr_interpreter *interpreter, size_t memory_limit);
 void sr_interpreter_free(sr_interpreter *interpreter);
 /// The last reply was taken: a big one's memory is given back.
 void sr_interpreter_trim(sr_interpreter *interpreter);

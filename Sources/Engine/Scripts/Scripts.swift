@@ -44,8 +44,13 @@ package final class ScriptRunner: ScriptHost {
     /// When loading it takes too long, in monotonic nanoseconds; nil: never.
     var loadDeadline: UInt64?
 
-    /// Bytes that one interpreter may hold.
-    private static let memoryLimit = 1 << 30
+    /// Bytes that each interpreter may hold.
+    package var memoryLimit = 1 << 30 {
+        didSet {
+            interpreter?.limitMemory(memoryLimit)
+            functions?.limitMemory(memoryLimit)
+        }
+    }
 
     init(_ engine: Engine) { self.engine = engine }
 
@@ -81,7 +86,7 @@ package final class ScriptRunner: ScriptHost {
             return known
         }
         let (flags, body) = try Shebang.ofScript(source)
-        if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: Self.memoryLimit) }
+        if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: memoryLimit) }
         guard let interpreter else { throw .text("OOM no memory for a Lua interpreter") }
         let script = StoredScript(digest, source: Array(source), flags: flags)
         if let message = interpreter.load(body, as: script.name) {
@@ -96,7 +101,7 @@ package final class ScriptRunner: ScriptHost {
 
     func functionInterpreter() throws(CommandError) -> Interpreter {
         if functions == nil {
-            functions = Interpreter(host: self, memoryLimit: Self.memoryLimit, isForFunctions: true)
+            functions = Interpreter(host: self, memoryLimit: memoryLimit, isForFunctions: true)
         }
         guard let functions else { throw .text("OOM no memory for a Lua interpreter") }
         return functions

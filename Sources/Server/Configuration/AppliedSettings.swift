@@ -18,6 +18,7 @@ extension ServerCore {
             "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "log-format",
             "log-timestamp-format", "hz", "repl-backlog-size",
             "rdb-version", "rdbcompression", "hll-sparse-max-bytes", "busy-reply-threshold",
+            "script-memory-limit",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
@@ -32,6 +33,7 @@ extension ServerCore {
         engine.tracking.maximumKeys = configuration.trackingTableMaxKeys
         log.follow(configuration)
         engine.scripts.busyThresholdMilliseconds = configuration.busyReplyThreshold
+        engine.scripts.memoryLimit = configuration.scriptMemoryLimit
     }
 }
 

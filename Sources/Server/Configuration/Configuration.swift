@@ -205,6 +205,7 @@ package final class Configuration {
     package var hllSparseMaxBytes = 3000
     package var trackingTableMaxKeys = 1000000
     package var maxmemoryClients = 0
+    package var scriptMemoryLimit = 1 << 30
 
     // MARK: Replication
 

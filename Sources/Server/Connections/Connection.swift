@@ -199,6 +199,7 @@ package final class Connection: LoopSource, SessionLink {
     private func received(_ count: Int) -> Bool {
         if count > 0 {
             traffic.pointee.statistics.inputBytes &+= count
+            session.receivedBytes &+= count
             session.lastActiveAt = traffic.pointee.now
             traffic.pointee.statistics.reads &+= 1
             traffic.pointee.lastClockReading?.pointee = 0

@@ -97,7 +97,7 @@ extension StreamCommands {
     }
 
     static func xclaim(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let (stream, group) = try pendingGroup(&keyspace, call, .write)
+        let (stream, group) = try pendingGroup(&keyspace, call, .read)
         let now = keyspace.now
         let options = try parseClaim(call, now.rawValue)
         let movesOn = options.lastID > group.pointee.lastID
@@ -213,7 +213,7 @@ extension StreamCommands {
         let minimumIdle = max(try claimInteger(call, 4, "ERR Invalid min-idle-time argument for XAUTOCLAIM"), 0)
         let start = try call.intervalStart(5)
         let (wanted, repliesIDs) = try parseAutoclaim(call)
-        let (stream, group) = try pendingGroup(&keyspace, call, .write)
+        let (stream, group) = try pendingGroup(&keyspace, call, .read)
         let now = keyspace.now
         let consumer = consumer(group, call[3], call[1], call, now)
         // Claimed and forgotten entries count; the others that are looked at are bounded too.

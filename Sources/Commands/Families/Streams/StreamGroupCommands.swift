@@ -342,7 +342,7 @@ extension StreamCommands {
     // MARK: XACK
 
     static func xack(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        guard let group = try call.stream(&keyspace, 1, .write)?.group(call[2]) else {
+        guard let group = try call.stream(&keyspace, 1, .read)?.group(call[2]) else {
             call.reply.integer(0)
             return
         }

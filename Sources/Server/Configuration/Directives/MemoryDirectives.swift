@@ -42,6 +42,7 @@ extension Directives {
                  0...unbounded, as: .memory),
         .integer("hll-sparse-max-bytes", \.hllSparseMaxBytes, 0...unbounded, as: .memory),
         .integer("tracking-table-max-keys", \.trackingTableMaxKeys, 0...unbounded),
+        .integer("script-memory-limit", \.scriptMemoryLimit, 1048576...unbounded, as: .memory),
         .integer("maxmemory-clients", \.maxmemoryClients, -100...unbounded, as: .memoryOrPercent),
     ] }
 }
