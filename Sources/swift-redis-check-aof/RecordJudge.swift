@@ -12,19 +12,15 @@ struct RecordJudge: Sendable {
     func objection(_ arguments: Arguments) -> String? {
         guard arguments.count > 0 else { return "A record without a command" }
         var name = OwnedBytes(capacity: 64)
-        guard var id = table.findOriginal(arguments[0]) else {
-            Quote.append(Bytes(rebasing: arguments[0].prefix(64)), to: &name)
-            return "Unknown command \(String(decoding: name.bytes, as: UTF8.self))"
+        guard let id = table.findRecord(arguments) else {
+            // The subcommand's name, if it is that which is unknown.
+            let container = table.findOriginal(arguments[0])
+            Quote.append(Bytes(rebasing: arguments[container == nil ? 0 : 1].prefix(64)), to: &name)
+            let text = String(decoding: name.bytes, as: UTF8.self)
+            return container.map { "Unknown subcommand \(text) of \(table.rows[$0].fullName)" }
+                ?? "Unknown command \(text)"
         }
-        if table.isContainer[id], arguments.count > 1 {
-            guard let subcommand = table.findSubcommand(arguments[1], of: id) else {
-                Quote.append(Bytes(rebasing: arguments[1].prefix(64)), to: &name)
-                return "Unknown subcommand \(String(decoding: name.bytes, as: UTF8.self)) of \(table.rows[id].fullName)"
-            }
-            id = subcommand
-        }
-        let arity = table.commands[id].arity
-        if arity > 0 ? arguments.count == arity : arguments.count >= -arity { return nil }
+        if table.commands[id].takes(arguments.count) { return nil }
         return "Wrong number of arguments for \(table.rows[id].fullName)"
     }
 }

@@ -95,14 +95,13 @@ struct ReplayRun {
                 return
             }
         }
-        guard let id = engine.lookUpRecord(arguments) else {
+        guard let id = engine.table.findRecord(arguments) else {
             let name = String(decoding: arguments[0].prefix(128), as: UTF8.self)
             core.log.write(.warning,
                            "Unknown command '\(name)' reading the append only file \(FilePath.name(path))")
             throw StorageError(.load, path, at: reader.offset, .unsupported("Unknown command '\(name)'"))
         }
-        let arity = engine.table.commands[id].arity
-        guard arity > 0 ? arguments.count == arity : arguments.count >= -arity else {
+        guard engine.table.commands[id].takes(arguments.count) else {
             throw StorageError(.load, path, at: reader.offset, .corrupt(
                 "wrong number of arguments for '\(engine.table.rows[id].fullName)'"))
         }
