@@ -111,6 +111,19 @@ package struct MemoryDisk: Sendable {
         }
     }
 
+    /// Over what stands there, and behind it.
+    mutating func write(_ bytes: ArraySlice<UInt8>, to node: Int, at offset: Int) {
+        let size = nodes[node].seen.count
+        if offset > size { resize(node, to: offset) }
+        let there = min(nodes[node].seen.count - offset, bytes.count)
+        if there > 0 {
+            let range = offset..<(offset + there)
+            nodes[node].seen.replaceSubrange(range, with: bytes.prefix(there))
+            nodes[node].dirty.append(range)
+        }
+        if there < bytes.count { append(bytes.dropFirst(there), to: node) }
+    }
+
     mutating func resize(_ node: Int, to size: Int) {
         let before = nodes[node].seen.count
         if size < before {

@@ -109,12 +109,12 @@ package final class MemoryFileSystem: FileSystem {
             let found = disk.names[plain(path)]
             if let found, disk.nodes[found].isDirectory { return .failure(StorageError(.open, path, errno: EISDIR)) }
             switch mode {
-            case .read, .append:
+            case .read, .append, .update:
                 if found == nil { return .failure(StorageError(.open, path, errno: ENOENT)) }
             case .createNew:
                 if found != nil { return .failure(StorageError(.create, path, errno: EEXIST)) }
             case .appendOrCreate: break
-            case .createOrEmpty:
+            case .createOrEmpty, .createToUpdate:
                 if let found, !disk.nodes[found].seen.isEmpty {
                     disk.resize(found, to: 0)
                     disk.note("empty \(path)")
@@ -154,27 +154,37 @@ package final class MemoryFileSystem: FileSystem {
     }
 
     package func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError) {
+        try write(file, nil, head, body, Bytes(start: nil, count: 0))
+    }
+
+    package func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes,
+                       _ tail: Bytes) throws(StorageError) {
+        try write(file, Optional(offset), head, body, tail)
+    }
+
+    /// - Parameter offset: nil: at the end.
+    private func write(_ file: File, _ offset: Int?, _ head: Bytes, _ body: Bytes,
+                       _ tail: Bytes) throws(StorageError) {
         var left = disk.withLock { $0.faults.tearWriteAfter }
-        try WholeTransfer.write(file.path, head, body) { head, body in
-            let taken = writeOnce(file, head, body, limit: left)
+        try WholeTransfer.write(file.path, head, body, tail) { head, body, tail, done in
+            let taken = writeOnce(file, offset.map { $0 + done }, Array(head) + Array(body) + Array(tail), limit: left)
             if let before = left, taken > 0 { left = before - taken }
             return taken
         }
     }
 
-    /// As the system call: bytes taken, or a negated errno.
-    private func writeOnce(_ file: File, _ head: Bytes, _ body: Bytes, limit: Int?) -> Int {
-        var bytes = Array(head)
-        bytes.append(contentsOf: body)
-        let all = bytes
-        return disk.withLock { disk in
+    /// As the system call: bytes taken, or a negated errno. What stands already needs no room.
+    private func writeOnce(_ file: File, _ offset: Int?, _ all: [UInt8], limit: Int?) -> Int {
+        disk.withLock { disk in
             guard let node = disk.open[file.descriptor]?.node else { return -Int(EBADF) }
+            let size = disk.nodes[node].seen.count
+            let there = min(max(size - (offset ?? size), 0), all.count)
             var fits = all.count
             var code = EIO
             if let limit, limit < fits { fits = limit }
-            if let room = disk.faults.room, room < fits { (fits, code) = (room, ENOSPC) }
-            if let capacity = disk.faults.capacity, max(0, capacity - disk.used) < fits {
-                (fits, code) = (max(0, capacity - disk.used), ENOSPC)
+            if let room = disk.faults.room, there + room < fits { (fits, code) = (there + room, ENOSPC) }
+            if let capacity = disk.faults.capacity, there + max(0, capacity - disk.used) < fits {
+                (fits, code) = (there + max(0, capacity - disk.used), ENOSPC)
             }
             if disk.faults.disturbWritesOneIn > 0, fits > 0 {
                 switch disk.chance.next(below: disk.faults.disturbWritesOneIn * 2) {
@@ -187,8 +197,8 @@ package final class MemoryFileSystem: FileSystem {
                 if disk.recordsEvents { disk.note("write \(file.path) failed") }
                 return -Int(code)
             }
-            if let room = disk.faults.room { disk.faults.room = room - fits }
-            disk.append(all.prefix(fits), to: node)
+            if let room = disk.faults.room { disk.faults.room = room - max(0, fits - there) }
+            disk.write(all.prefix(fits), to: node, at: offset ?? size)
             disk.note("write \(file.path) \(fits)")
             return fits
         }
