@@ -1,7 +1,7 @@
 import Primitives
 
-// Cutting the end off a log file. What is cut off, but for filler at its end (LogFiller.swift), is first kept beside the
-// file, as NAME.torn-<unix seconds>, which no manifest names and nobody loads.
+// Cutting the end off a log file. What is cut off, but for filler at its end (LogFiller.swift), is first kept beside
+// the file, as NAME.torn-<unix seconds>, which no manifest names and nobody loads.
 //
 // What a power loss leaves behind each step
 //

@@ -147,8 +147,8 @@ extension AOFCheck {
         tell("AOF analyzed: filename=\(file.name), size=\(file.size), ok_up_to=\(good), ok_up_to_line=\(line), "
             + "diff=\(file.size - good)")
         if end.filler > 0 {
-            tell("The log ends at offset \(end.keep); the \(end.filler) bytes behind it were allocated ahead of its end "
-                + "and hold nothing")
+            tell("The log ends at offset \(end.keep); the \(end.filler) bytes behind it were allocated ahead of its "
+                + "end and hold nothing")
         }
     }
 
