@@ -16,7 +16,7 @@ extension Directives {
         .text("dbfilename", \.dbfilename, [.protected], check: .isFileName("dbfilename")),
         .text("appendfilename", \.appendfilename, [.immutable], check: .isFileName("appendfilename")),
         .text("appenddirname", \.appenddirname, [.immutable], check: .isFileName("appenddirname")),
-        .keptText("aof-rewrite-cpulist", alias: "aof_rewrite_cpulist", "", [.immutable]),
+        .text("aof-rewrite-cpulist", alias: "aof_rewrite_cpulist", \.aofRewriteCpulist, [.immutable]),
         .choice("appendfsync", \.appendfsync),
         .choice("aof-fsync-error", \.aofFsyncError),
         .integer("aof-backlog-limit", \.aofBacklogLimit, 0...unbounded, as: .memory),
