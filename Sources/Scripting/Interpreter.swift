@@ -134,8 +134,8 @@ package final class Interpreter: @unchecked Sendable {
                 var result: UnsafePointer<CChar>?
                 var length = 0
                 let body = isFunction ? sr_function_run : sr_script_run
-                body(lua, handle, name.terminated, Int32(keyCount), Int32(count), texts.baseAddress, lengths.baseAddress,
-                     Int32(reply.version.rawValue), &result, &length)
+                body(lua, handle, name.terminated, Int32(keyCount), Int32(count), texts.baseAddress,
+                     lengths.baseAddress, Int32(reply.version.rawValue), &result, &length)
                 reply.output.pointee.append(Bytes(start: result, count: length))
                 sr_interpreter_trim(lua)
             }

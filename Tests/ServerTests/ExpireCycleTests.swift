@@ -73,6 +73,20 @@ struct ExpireCycleTests {
         #expect(bare.engine.keyspace.statistics.expiredKeys == log.count)
     }
 
+    /// A save point that counted them would write dumps of a data set that nobody changed.
+    @Test func whatGoesByItselfIsNoChangeSinceTheLastSave() {
+        let bare = BareEngine()
+        for key in ["a", "b"] { bare.run("SET", key, "v", "PX", "100") }
+        bare.run("HSET", "h", "f", "1", "g", "2")
+        bare.run("HPEXPIRE", "h", "100", "FIELDS", "1", "f")
+        let changes = bare.engine.changesSinceSave
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        #expect(bare.run("GET", "a") == "$-1\r\n")
+        for _ in 0..<50 { bare.engine.runSlowExpireCycle(hz: 10) }
+        #expect(bare.run("DBSIZE") == ":1\r\n" && bare.run("HLEN", "h") == ":1\r\n")
+        #expect(bare.engine.changesSinceSave == changes)
+    }
+
     @Test func aReplicaDeletesNothingByItself() {
         let bare = BareEngine()
         bare.run("SET", "k", "v", "PX", "100")

@@ -85,7 +85,8 @@ struct InfoTests {
         cases += all.map { ($0.lowercased(), [$0]) }
         for (arguments, wanted) in cases {
             let answer = try #require(server.answer("INFO \(arguments)\r\n", wait: 20))
-            let found = answer.components(separatedBy: "\r\n").filter { $0.hasPrefix("# ") }.map { String($0.dropFirst(2)) }
+            let found = answer.components(separatedBy: "\r\n").filter { $0.hasPrefix("# ") }
+                .map { String($0.dropFirst(2)) }
             #expect(found == wanted, "INFO \(arguments)")
             #expect(wanted.isEmpty ? answer == "$0\r\n\r\n" : answer.hasPrefix("$"), "INFO \(arguments)")
         }

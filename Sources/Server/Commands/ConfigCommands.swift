@@ -47,7 +47,7 @@ package enum ConfigCommands {
         }
         for index in 2..<call.count {
             let pattern = call[index]
-            if !pattern.contains(where: { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "[") }) {
+            if !pattern.contains(where: { [UInt8(ascii: "*"), UInt8(ascii: "?"), UInt8(ascii: "[")].contains($0) }) {
                 let name = String(decoding: pattern, as: UTF8.self)
                 if let directive = configuration.directive(name) { add(name, directive) }
                 continue

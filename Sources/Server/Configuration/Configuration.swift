@@ -26,8 +26,8 @@ package final class Configuration {
 
     /// What other parts do when a directive changes; run after all values of a CONFIG SET are in place.
     var hooks: [String: [ChangeHook]] = [:]
-    /// What hooks are handed; set once the server stands, and until it ends. (A weak reference would cost each retain of
-    /// it a detour.)
+    /// What hooks are handed; set once the server stands, and until it ends. (A weak reference would cost each retain
+    /// of it a detour.)
     package unowned(unsafe) var core: ServerCore?
 
     /// Absolute path of the file that CONFIG REWRITE rewrites; nil: started without one.

@@ -17,7 +17,8 @@ struct ProcessorListTests {
         let folder = "/proc/\(process)/task"
         let tasks = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
         return tasks.compactMap { task in
-            guard let status = try? String(contentsOfFile: "\(folder)/\(task)/status", encoding: .utf8) else { return nil }
+            let file = "\(folder)/\(task)/status"
+            guard let status = try? String(contentsOfFile: file, encoding: .utf8) else { return nil }
             func value(_ field: String) -> String {
                 status.split(separator: "\n").first { $0.hasPrefix(field + ":") }?
                     .dropFirst(field.count + 1).trimmingCharacters(in: .whitespaces) ?? ""
@@ -50,7 +51,9 @@ struct ProcessorListTests {
         _ = server.answer("CONFIG SET rdb-key-save-delay 10000000\r\n", wait: 20)
         for command in ["BGSAVE", "BGREWRITEAOF"] {
             #expect(server.answer("\(command)\r\n", wait: 20)?.hasPrefix("+Background") == true)
-            #expect(ServerRun.waits { child(of: process).map { threads($0).first?.processors == "\(ends.first)" } == true })
+            #expect(ServerRun.waits {
+                child(of: process).map { threads($0).first?.processors == "\(ends.first)" } == true
+            })
             if let child = child(of: process) { kill(child, SIGKILL) }
             #expect(ServerRun.waits { child(of: process) == nil })
         }
