@@ -14,6 +14,7 @@ typedef struct {
 } sr_buffer;
 
 void sr_append(sr_buffer *buffer, const void *bytes, size_t count);
+void sr_append_integer(sr_buffer *buffer, long long number);
 /// `mark`, the number and the end of a line.
 void sr_append_header(sr_buffer *buffer, char mark, long long number);
 void sr_append_text(sr_buffer *buffer, const char *text);

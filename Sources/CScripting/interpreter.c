@@ -38,16 +38,26 @@ void sr_append(sr_buffer *buffer, const void *bytes, size_t count) {
     buffer->count += count;
 }
 
-void sr_append_header(sr_buffer *buffer, char mark, long long number) {
-    char text[32];
-    char *start = text + sizeof text;
+// Digits before `end`; where they begin.
+static char *write_digits(char *end, long long number) {
     unsigned long long left = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
-    *--start = '\n';
-    *--start = '\r';
-    do *--start = (char)('0' + left % 10); while (left /= 10);
-    if (number < 0) *--start = '-';
+    do *--end = (char)('0' + left % 10); while (left /= 10);
+    if (number < 0) *--end = '-';
+    return end;
+}
+
+void sr_append_integer(sr_buffer *buffer, long long number) {
+    char text[24], *end = text + sizeof text, *start = write_digits(end, number);
+    sr_append(buffer, start, (size_t)(end - start));
+}
+
+void sr_append_header(sr_buffer *buffer, char mark, long long number) {
+    char text[32], *end = text + sizeof text;
+    end[-1] = '\n';
+    end[-2] = '\r';
+    char *start = write_digits(end - 2, number);
     *--start = mark;
-    sr_append(buffer, start, (size_t)(text + sizeof text - start));
+    sr_append(buffer, start, (size_t)(end - start));
 }
 
 void sr_append_text(sr_buffer *buffer, const char *text) { sr_append(buffer, text, strlen(text)); }

@@ -151,6 +151,7 @@ package final class ScriptRunner: ScriptHost {
         defer { running = nil }
         session.database = caller.database
         session.noTouch = caller.noTouch
+        session.isImportSource = caller.isImportSource
         adopt(caller)
         let isOuter = !engine.isInUnit
         if isOuter { engine.beginUnit() }
@@ -219,6 +220,7 @@ package final class ScriptRunner: ScriptHost {
         if !session.gates.isEmpty { session.gates.removeAll(keepingCapacity: true) }
         session.version = resp
         wasRefused = false
+        let engine = engine, session = session
         let now = engine.keyspace.now
         if let id = engine.lookUp(arguments) {
             let command = engine.table.commands + id
@@ -233,7 +235,7 @@ package final class ScriptRunner: ScriptHost {
                 }
                 engine.current = session
                 let isLogging = engine.isLogging
-                if !targets.contains(.log) { engine.isLogging = false }
+                if targets.rawValue & ReplicationTargets.log.rawValue == 0 { engine.isLogging = false }
                 engine.run(session, id, arguments, raw: nil, isRetry: false, mayBlock: false)
                 engine.isLogging = isLogging
             }
@@ -248,13 +250,16 @@ package final class ScriptRunner: ScriptHost {
     private func refuse(_ id: Int, _ arguments: Arguments) -> CommandError? {
         let command = engine.table.commands + id
         let flags = command.pointee.flags
-        guard command.pointee.takes(arguments.count) else {
+        // As Command.takes, which would copy the record here: for every command of every script.
+        let arity = command.pointee.arity
+        guard arity > 0 ? arguments.count == arity : arguments.count >= -arity else {
             return .text("ERR Wrong number of args calling Redis command from script")
         }
         if flags.contains(.noscript) && !allowsDenied {
             return .text("ERR This Redis command is not allowed from script")
         }
         guard let running else { return .text("ERR no script runs") }
+        let engine = engine
         if running.isReadOnly && !flags.isDisjoint(with: [.write, .mayReplicate]) {
             return .text("ERR Write commands are not allowed from read-only scripts.")
         }

@@ -71,7 +71,8 @@ package enum ConfigCommands {
         var pairs: [(name: String, value: String)] = []
         for index in stride(from: 2, to: call.count, by: 2) {
             let name = String(decoding: call[index], as: UTF8.self)
-            if core.configuration.directive(name)?.flags.contains(.sensitive) ?? false { core.engine.redact(index + 1) }
+            if let place = core.configuration.place(name),
+               core.configuration.directives[place].flags.contains(.sensitive) { core.engine.redact(index + 1) }
             if index + 1 == call.count { throw .syntax }
             guard let value = String(validating: call[index + 1], as: UTF8.self) else {
                 throw failure(name, "argument must be UTF-8 text")

@@ -92,6 +92,7 @@ package final class Configuration {
     var diskHardLimit = DiskLimit.auto
     package var sanitizeDumpPayload = DumpSanitization.no
     package var autoAofRewritePercentage = 100
+    package var importMode = false
     package var rdbKeySaveDelay = 0
     package var keyLoadDelay = 0
     package var autoAofRewriteMinSize = 67108864
@@ -285,9 +286,10 @@ package final class Configuration {
     }
 
     /// The directive of this name or alias, in either case.
-    package func directive(_ name: String) -> Directive? {
-        places[name.lowercased()].map { directives[$0] }
-    }
+    package func directive(_ name: String) -> Directive? { place(name).map { directives[$0] } }
+
+    /// Where in `directives` it is.
+    func place(_ name: String) -> Int? { places[name] ?? places[name.lowercased()] }
 
     func isDefault(_ directive: Directive) -> Bool {
         places[directive.name].map { defaults[$0] == directive.text(self) } ?? false

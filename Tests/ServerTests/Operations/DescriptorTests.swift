@@ -36,7 +36,7 @@ struct DescriptorTests {
             setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
             var reply = [UInt8](repeating: 0, count: 7)
             guard send(descriptor, "PING\r\n", 6, Int32(MSG_NOSIGNAL)) == 6 else { return false }
-            return recv(descriptor, &reply, 7, Int32(MSG_WAITALL.rawValue)) == 7 && reply == Array("+PONG\r\n".utf8)
+            return recv(descriptor, &reply, 7, Int32(MSG_WAITALL)) == 7 && reply == Array("+PONG\r\n".utf8)
         }
         #expect(ping(inside))
         let free = (3...).first { !used(process).contains($0) } ?? 0

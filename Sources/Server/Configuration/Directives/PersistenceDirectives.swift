@@ -24,6 +24,7 @@ extension Directives {
         .diskLimit("disk-hard-limit", \.diskHardLimit),
         .choice("sanitize-dump-payload", \.sanitizeDumpPayload),
         .integer("auto-aof-rewrite-percentage", \.autoAofRewritePercentage, 0...int32),
+        .bool("import-mode", \.importMode, [.hidden]),
         .integer("rdb-key-save-delay", \.rdbKeySaveDelay, -2147483648...int32, [.hidden]),
         .integer("key-load-delay", \.keyLoadDelay, -2147483648...int32, [.hidden]),
         .integer("auto-aof-rewrite-min-size", \.autoAofRewriteMinSize, 0...unbounded, as: .memory),
