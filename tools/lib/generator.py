@@ -255,7 +255,8 @@ class Generator:
         return self.random.choice([b"%d" % self.lifetime()] * 4 + [b"0", b"-1", b"abc", b"9223372036854775807"])
 
     def ttlms(self):
-        return self.random.choice([b"%d" % (self.lifetime() * 1000)] * 3 + [b"0", b"-1", b"abc", b"9223372036854775807"])
+        lifetime = b"%d000" % self.lifetime()
+        return self.random.choice([lifetime] * 3 + [b"0", b"-1", b"abc", b"9223372036854775807"])
 
     def at(self):
         return self.random.choice((b"4000000000", b"3000000000", b"1", b"0", b"-5", b"x"))
