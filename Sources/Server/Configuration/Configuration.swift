@@ -74,6 +74,7 @@ package final class Configuration {
     package var aofUseRdbPreamble = true
     package var aofTimestampEnabled = false
     package var aofSeal = true
+    package var aofPreallocate = true
     package var aofOnCorruption = CorruptionPolicy.refuse
     package var aofHistoryKeep = AOFHistory.Limit.nothing
     package var aofArchiveDir = ""

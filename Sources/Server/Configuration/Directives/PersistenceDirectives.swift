@@ -35,6 +35,7 @@ extension Directives {
         .integer("rdb-version", \.rdbVersion, 9...14),
         .bool("rdb-skip-unsupported", \.rdbSkipUnsupported),
         .bool("aof-seal", \.aofSeal),
+        .bool("aof-preallocate", \.aofPreallocate),
         .choice("aof-on-corruption", \.aofOnCorruption),
         .text("backupdirname", \.backupdirname, [.immutable], check: .isFileNameOrEmpty("backupdirname")),
         .integer("backup-sealed-ttl", \.backupSealedTtl, 0...unbounded),
