@@ -113,13 +113,13 @@ struct ExpireCycleTests {
     @Test func importModeIsASettingAndItsSourceAFlagOfClients() throws {
         let server = try ServerRun("--save", "", "--import-mode", "yes")
         #expect(server.becomesReady())
-        let answer = server.answer("CLIENT IMPORT-SOURCE ON\r\nCLIENT INFO\r\nCONFIG GET import-mode\r\n", wait: 20)
+        let answer = server.answer("CLIENT IMPORT-SOURCE ON\r\nCLIENT INFO\r\nCONFIG GET import-mode\r\n")
         #expect(answer?.contains(" flags=I ") == true && answer?.hasSuffix("$3\r\nyes\r\n") == true)
-        let reset = server.answer("CLIENT IMPORT-SOURCE ON\r\nRESET\r\nCLIENT INFO\r\n", wait: 20)
+        let reset = server.answer("CLIENT IMPORT-SOURCE ON\r\nRESET\r\nCLIENT INFO\r\n")
         #expect(reset?.contains(" flags=N ") == true)
         let refusal = "-ERR Server is not in import mode\r\n"
         let requests = "CONFIG SET import-mode no\r\nCLIENT IMPORT-SOURCE ON\r\nCLIENT IMPORT-SOURCE OFF\r\n"
-        #expect(server.answer(requests, wait: 20) == "+OK\r\n\(refusal)+OK\r\n")
+        #expect(server.answer(requests) == "+OK\r\n\(refusal)+OK\r\n")
     }
 
     @Test func aReplicaDeletesNothingByItself() {

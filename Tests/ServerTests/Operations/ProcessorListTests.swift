@@ -39,7 +39,7 @@ struct ProcessorListTests {
             "--appendonly", "yes", "--appendfsync", "always", "--io-threads", "3")
         #expect(server.becomesReady())
         // Under load, when the server would otherwise choose its processor itself.
-        for _ in 0..<3 { #expect(server.answer("SET k v\r\n", wait: 20) == "+OK\r\n") }
+        for _ in 0..<3 { #expect(server.answer("SET k v\r\n") == "+OK\r\n") }
         let process = server.process.processIdentifier
         let found = threads(process)
         let background: Set = ["aof-log", "disk", "background"]
@@ -48,9 +48,9 @@ struct ProcessorListTests {
             let wanted = background.contains(thread.name) ? ends.first : ends.last
             #expect(thread.processors == "\(wanted)", "\(thread.name)")
         }
-        _ = server.answer("CONFIG SET rdb-key-save-delay 10000000\r\n", wait: 20)
+        _ = server.answer("CONFIG SET rdb-key-save-delay 10000000\r\n")
         for command in ["BGSAVE", "BGREWRITEAOF"] {
-            #expect(server.answer("\(command)\r\n", wait: 20)?.hasPrefix("+Background") == true)
+            #expect(server.answer("\(command)\r\n")?.hasPrefix("+Background") == true)
             #expect(ServerRun.waits {
                 child(of: process).map { threads($0).first?.processors == "\(ends.first)" } == true
             })
