@@ -42,6 +42,7 @@ package struct MemoryDisk: Sendable {
     package var events: [String] = []
     package var recordsEvents = true
     package var syncCount = 0
+    package var syncsUnderWay = 0
     /// Every change of the disk so far.
     package var changeCount = 0
     var nodes: [Node] = []

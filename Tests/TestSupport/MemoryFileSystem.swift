@@ -27,6 +27,8 @@ package final class MemoryFileSystem: FileSystem {
         package var failRename = false
         /// Microseconds that each sync takes.
         package var syncMicroseconds: UInt32 = 0
+        /// Syncs don't end until it is false again (or half a minute is over: tests should fail, not hang).
+        package var holdsSyncs = false
 
         package init(failSync: Int? = nil, room: Int? = nil, failRename: Bool = false) {
             self.failSync = failSync
@@ -61,6 +63,8 @@ package final class MemoryFileSystem: FileSystem {
     }
     package func clearEvents() { disk.withLock { $0.events = [] } }
     package var syncCount: Int { disk.withLock { $0.syncCount } }
+    /// Syncs that have begun and not ended.
+    package var syncsUnderWay: Int { disk.withLock { $0.syncsUnderWay } }
     /// Calls that changed the disk.
     package var changeCount: Int { disk.withLock { $0.changeCount } }
     /// Bytes of all files.
@@ -227,8 +231,13 @@ package final class MemoryFileSystem: FileSystem {
     package func syncData(_ file: File) throws(StorageError) { try sync(file) }
 
     package func sync(_ file: File) throws(StorageError) {
-        let pause = disk.withLock { $0.faults.syncMicroseconds }
+        let pause = disk.withLock { disk in
+            disk.syncsUnderWay += 1
+            return disk.faults.syncMicroseconds
+        }
+        defer { disk.withLock { $0.syncsUnderWay -= 1 } }
         if pause > 0 { usleep(pause) }
+        for _ in 0..<60_000 where disk.withLock({ $0.faults.holdsSyncs }) { usleep(500) }
         if let hook = syncHook.withLock({ $0 }) { hook.body() }
         try locked { (disk: inout MemoryDisk) -> Result<Void, StorageError> in
             guard let node = disk.open[file.descriptor]?.node else {
