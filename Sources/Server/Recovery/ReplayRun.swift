@@ -30,7 +30,7 @@ struct ReplayRun {
         var checksum: UInt32?
     }
 
-    mutating func load(_ path: String, in fileSystem: any FileSystem, isFirst: Bool,
+    mutating func load(_ path: String, in fileSystem: any FileSystem, isBase: Bool,
                        _ expectation: SealExpectation) throws(StorageError) -> File {
         let file = try fileSystem.open(path, .read)
         defer { fileSystem.close(file) }
@@ -46,7 +46,7 @@ struct ReplayRun {
             case .annotation: break
             case .record: try replay(reader, path)
             case .preamble:
-                guard isFirst else {
+                guard isBase else {
                     throw StorageError(.load, path, at: 0, .corrupt("an RDB file where records belong"))
                 }
                 try loadPreamble(&reader, path)
