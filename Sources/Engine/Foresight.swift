@@ -1,0 +1,79 @@
+import Commands
+import Keyspace
+import Primitives
+import RESP
+
+// What can be known of a logged command before it is its turn. A thread that reads the log ahead looks the command up
+// and hashes its key; the engine asks for the memory of several commands at once (as in Pipeline.swift), then runs
+// them.
+
+/// A command of a log that is being replayed. Its arguments lie in the window that was read.
+package struct ForeseenCommand {
+    package var arguments: Arguments
+    /// In the file.
+    package var offset: Int
+    package var end: Int
+    /// −1: there is no such command.
+    package var id = -1
+    /// Of the first key, if `hasHash`; `keyPlace` is where it stands among the arguments.
+    package var keyHash: UInt64 = 0
+    package var keyPlace = 0
+    package var hasHash = false
+
+    package init(_ arguments: Arguments, offset: Int, end: Int) {
+        self.arguments = arguments
+        self.offset = offset
+        self.end = end
+    }
+}
+
+/// Looks up and hashes as an engine would; any thread.
+package struct Foresight: Sendable {
+    private let table: CommandTable
+    private nonisolated(unsafe) let keyPlaces: UnsafePointer<UInt8>
+    private let seed: HashSeed
+
+    /// - Parameter engine: lives longer.
+    package init(_ engine: Engine) {
+        table = engine.table
+        keyPlaces = engine.firstKeys.all
+        seed = engine.keyspace.context.pointee.seed
+    }
+
+    package func look(at command: inout ForeseenCommand) {
+        let arguments = command.arguments
+        guard var id = table.find(arguments[0]) else { return }
+        if table.isContainer[id], arguments.count > 1 {
+            guard let sub = table.findSubcommand(arguments[1], of: id) else { return }
+            id = sub
+        }
+        command.id = id
+        let place = Int(keyPlaces[id])
+        guard place > 0, place < arguments.count else { return }
+        command.keyPlace = place
+        command.keyHash = SipHash.hash(arguments[place], seed)
+        command.hasHash = true
+    }
+}
+
+extension Engine {
+    /// Asks for what the commands will look at.
+    package func prefetch(_ commands: UnsafePointer<ForeseenCommand>, count: Int, in database: Int) {
+        for index in 0..<count where commands[index].hasHash {
+            keyspace.prefetchBucket(commands[index].keyHash, in: database)
+        }
+        for index in 0..<count where commands[index].hasHash {
+            keyspace.prefetchEntry(commands[index].keyHash, in: database)
+        }
+        for index in 0..<count where commands[index].hasHash {
+            keyspace.prefetchValue(commands[index].keyHash, in: database)
+        }
+    }
+
+    /// Runs a logged command as the engine's own.
+    package func replay(_ command: ForeseenCommand) {
+        if command.hasHash { keyspace.knownHash.set(command.arguments[command.keyPlace], command.keyHash) }
+        run(ownSession, command.id, command.arguments, raw: nil, isRetry: false, mayBlock: false)
+        keyspace.knownHash.forget()
+    }
+}
