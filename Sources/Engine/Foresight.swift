@@ -70,10 +70,24 @@ extension Engine {
         }
     }
 
-    /// Runs a logged command as the engine's own.
+    /// Runs a logged command as the engine's own: as `run`, but for what is told of traffic (statistics, latencies, slow
+    /// log, MONITOR). Its reply is in the session's output.
     package func replay(_ command: ForeseenCommand) {
-        if command.hasHash { keyspace.knownHash.set(command.arguments[command.keyPlace], command.keyHash) }
-        run(ownSession, command.id, command.arguments, raw: nil, isRetry: false, mayBlock: false)
+        let session = ownSession, arguments = command.arguments
+        let start = session.output.pointee.count
+        if command.hasHash { keyspace.knownHash.set(arguments[command.keyPlace], command.keyHash) }
+        current = session
+        effects.pointee.reset()
+        isRunning = true
+        redactedArguments = 0
+        session.lastCommandID = command.id
+        if !isInUnit { keyspace.stamps.begin() }
+        keyspace.noTouch = session.noTouch
+        var call = Call(command: table.commands + command.id, arguments: arguments, reply: session.reply,
+                        database: session.database, effects: effects, mayBlock: false, isRetry: false, isReplay: true)
+        _ = perform(table.commands + command.id, command.id, &call, start, session)
         keyspace.knownHash.forget()
+        finish(session, command.id, arguments, raw: nil, replyStart: start)
+        isRunning = false
     }
 }

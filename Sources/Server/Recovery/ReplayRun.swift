@@ -93,6 +93,7 @@ struct ReplayRun {
         options.fileBytes = reader.source.size
         options.progressInterval = Recovery.progressInterval(core)
         options.delay = Recovery.keyDelay(core)
+        options.workers = core.persistence.loadWorkers(forBytes: reader.source.size)
         core.log.write(.notice, "Reading RDB base file on AOF loading...")
         let input = reader.beginPreamble()
         let core = core
@@ -181,7 +182,6 @@ struct ReplayRun {
     @inline(__always)
     private mutating func run(_ command: ForeseenCommand, _ path: String) {
         let session = engine.ownSession
-        engine.current = session
         session.output.pointee.truncate(to: 0)
         engine.replay(command)
         result.records += 1

@@ -49,6 +49,8 @@ package struct RDBInput: ~Copyable {
     /// What `endRecording` will give: the consumed bytes since `startRecording` that left the window already.
     private var record = OwnedBytes(capacity: 16)
     private var recordPosition: Int?
+    /// Recording more is an error.
+    var recordLimit = Int.max
     /// For files without a checksum: don't compute one.
     package var computesChecksum = true
 
@@ -94,7 +96,9 @@ package struct RDBInput: ~Copyable {
     }
 
     private mutating func catchUp() {
-        if computesChecksum, crcPosition < position {
+        // Behind `position` already: after `rewind`.
+        guard crcPosition < position else { return }
+        if computesChecksum {
             crc = CRC64.update(crc, Bytes(start: window + crcPosition, count: position &- crcPosition))
         }
         crcPosition = position
@@ -132,12 +136,13 @@ package struct RDBInput: ~Copyable {
         if let start = recordPosition {
             record.append(Bytes(start: window + start, count: position &- start))
             recordPosition = 0
+            if record.count > recordLimit { throw corrupt("more bytes than were to be recorded") }
         }
         let rest = limit &- position
         if rest > 0 { memmove(buffer, buffer + position, rest) }
         windowOffset &+= position
+        crcPosition &-= position
         position = 0
-        crcPosition = 0
         limit = rest
         shrinkIfIdle(count)
         while limit < count {
@@ -228,6 +233,45 @@ package struct RDBInput: ~Copyable {
         if let start = recordPosition { record.append(Bytes(start: window + start, count: position &- start)) }
         recordPosition = nil
         return record.bytes
+    }
+
+    /// Bytes recorded so far.
+    var recordedCount: Int { record.count &+ (recordPosition.map { position &- $0 } ?? 0) }
+
+    /// Goes back to where so many bytes were recorded; recording goes on from there. No byte is counted twice in the
+    /// checksum.
+    mutating func rewind(toRecorded count: Int) {
+        guard let start = recordPosition else { return }
+        let excess = recordedCount &- count
+        if excess <= position &- start {
+            position &-= excess
+            return
+        }
+        // What left the window comes back before what is in it.
+        record.append(Bytes(start: window + start, count: position &- start))
+        let rest = limit &- position
+        while capacity < excess &+ rest { grow() }
+        guard let buffer = owned else { return }
+        memmove(buffer + excess, buffer + position, rest)
+        memcpy(buffer, record.base + count, excess)
+        windowOffset &+= position &- excess
+        crcPosition &+= excess &- position
+        position = 0
+        limit = excess &+ rest
+        record.truncate(to: count)
+        recordPosition = 0
+    }
+
+    /// As `startRecording`, into memory that the caller gives, and takes with `endRecording(into:)`.
+    mutating func startRecording(into bytes: inout OwnedBytes) {
+        swap(&record, &bytes)
+        record.truncate(to: 0)
+        recordPosition = position
+    }
+
+    mutating func endRecording(into bytes: inout OwnedBytes) {
+        _ = endRecording()
+        swap(&record, &bytes)
     }
 
     // MARK: Lengths
