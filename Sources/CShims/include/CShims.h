@@ -5,6 +5,7 @@
 #include <sys/types.h>
 #include "ProcessShims.h"
 #include "Reports.h"
+#include "Slabs.h"
 #if defined(__linux__)
 // Not in the Glibc module.
 #include <sys/epoll.h>

@@ -17,7 +17,7 @@ import Primitives
 //     one chunk holds is up to its stages.
 //  3. What `next` gives is a prefix of the file, chunk by chunk: what was found wrong behind it is told by the chunk
 //     in which it was found, and never earlier.
-//  4. Behind `end` no thread of it lives.
+//  4. Behind `end` no thread of it lives. `end` must come.
 
 /// What a pipeline loads, and how.
 package protocol LoadStages: AnyObject, Sendable {
@@ -33,6 +33,7 @@ package protocol LoadStages: AnyObject, Sendable {
     func byteCount(_ chunk: Chunk) -> Int
 }
 
+/// Made, used and ended by one thread.
 package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
     // @unchecked: everything below `lock` is touched only while it is held; a chunk belongs to whoever took it.
     package enum Next {
@@ -65,6 +66,7 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
         self.stages = stages
         places = 2 * workers + 2
         ready = Array(repeating: nil, count: places)
+        Heap.beginCache()
         for _ in 0..<workers {
             let thread = LogThread("load") { [self] in work() }
             guard (try? thread.start()) != nil else { break }
@@ -119,6 +121,7 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
         lock.unlock()
         for thread in threads { thread.join() }
         threads = []
+        Heap.endCache()
     }
 
     // MARK: Everybody's
@@ -150,11 +153,13 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
     }
 
     private func work() {
+        Heap.beginCache()
         lock.lock()
         while !isCancelled && !isAllCut {
             if mayCut { cutAndDecode() } else { lock.waitForDone() }
         }
         lock.unlock()
+        Heap.endCache()
     }
 }
 

@@ -136,7 +136,6 @@ package struct RDBInput: ~Copyable {
         if let start = recordPosition {
             record.append(Bytes(start: window + start, count: position &- start))
             recordPosition = 0
-            if record.count > recordLimit { throw corrupt("more bytes than were to be recorded") }
         }
         let rest = limit &- position
         if rest > 0 { memmove(buffer, buffer + position, rest) }
@@ -145,6 +144,7 @@ package struct RDBInput: ~Copyable {
         position = 0
         limit = rest
         shrinkIfIdle(count)
+        if record.count > recordLimit, recordPosition != nil { throw corrupt("more than was to be recorded") }
         while limit < count {
             if limit == capacity { grow() }
             guard let target = owned else { return false }

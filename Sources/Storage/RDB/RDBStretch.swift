@@ -97,7 +97,7 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
 
     func makeChunk() -> Chunk { Chunk(context) }
 
-    func byteCount(_ chunk: Chunk) -> Int { chunk.bytes.capacity + chunk.keyBytes }
+    func byteCount(_ chunk: Chunk) -> Int { chunk.bytes.capacity }
 
     // MARK: Cutting
 
@@ -200,8 +200,6 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
             discardKeys()
             keys.deallocate()
         }
-
-        fileprivate var keyBytes: Int { capacity * MemoryLayout<Key>.stride }
 
         private func discardKeys() {
             for index in added..<max(count, added) { keys[index].made.discard() }
