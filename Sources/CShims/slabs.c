@@ -10,7 +10,7 @@
 //     partial   for each size, the slabs that have room
 //     empty     slabs of no size; the first `warm` of them may still hold memory
 //
-//     cache     a thread that allocates much (loading) takes blocks many at a time, so that the lock is seldom asked for
+//     cache     a thread that allocates much (loading) takes blocks many at a time: it seldom needs the lock
 //
 // Invariants (lock held)
 //  1. A slab is in the list of its size if some but not all of its blocks are handed out, in `empty` if none is, and in

@@ -70,8 +70,8 @@ extension Engine {
         }
     }
 
-    /// Runs a logged command as the engine's own: as `run`, but for what is told of traffic (statistics, latencies, slow
-    /// log, MONITOR). Its reply is in the session's output.
+    /// Runs a logged command as the engine's own: as `run`, but for what is told of traffic (statistics, latencies,
+    /// slow log, MONITOR). Its reply is in the session's output.
     package func replay(_ command: ForeseenCommand) {
         let session = ownSession, arguments = command.arguments
         let start = session.output.pointee.count

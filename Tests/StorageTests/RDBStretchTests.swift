@@ -41,7 +41,8 @@ import TestSupport
         let target = LoadTarget()
         for number in 0..<keys {
             let key = owned(Array("key:\(number)".utf8)), database = number % 5 == 4 ? 1 : 0
-            let expire = number % 7 == 0 ? UnixMilliseconds(number % 2 == 0 ? 1_600_000_000_000 : 1_900_000_000_000) : nil
+            let time: Int64 = number % 2 == 0 ? 1_600_000_000_000 : 1_900_000_000_000
+            let expire = number % 7 == 0 ? UnixMilliseconds(time) : nil
             let count = Int(random.next(below: 40)) + 1
             let elements = (0..<count).map { Element("\($0) of \(number % 3 == 0 ? number : 7)") }
             switch number % 4 {

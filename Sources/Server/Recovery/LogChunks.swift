@@ -77,8 +77,8 @@ final class LogChunk {
         larger.initialize(from: ranges, count: rangeCount)
         for index in 0..<count {
             let arguments = commands[index].arguments
-            commands[index].arguments = Arguments(base: UnsafePointer(larger) + (arguments.base - UnsafePointer(ranges)),
-                                                  count: arguments.count)
+            let first = UnsafePointer(larger) + (arguments.base - UnsafePointer(ranges))
+            commands[index].arguments = Arguments(base: first, count: arguments.count)
         }
         ranges.deallocate()
         ranges = larger

@@ -142,7 +142,8 @@ struct ReplayRun {
         }
     }
 
-    private mutating func beginUnit(_ start: UnsafePointer<ForeseenCommand>, before end: UnsafePointer<ForeseenCommand>) {
+    private mutating func beginUnit(_ start: UnsafePointer<ForeseenCommand>,
+                                    before end: UnsafePointer<ForeseenCommand>) {
         isInUnit = true
         var place = start + 1
         while place < end, place.pointee.id != exec { place += 1 }

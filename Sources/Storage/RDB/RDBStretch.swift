@@ -41,7 +41,8 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
         let usesLFU: Bool
         let accessClock: UInt32
 
-        init(_ walker: borrowing RDBWalker, _ keyspace: borrowing Keyspace, _ options: RDBLoadOptions, _ database: Int) {
+        init(_ walker: borrowing RDBWalker, _ keyspace: borrowing Keyspace, _ options: RDBLoadOptions,
+             _ database: Int) {
             version = walker.input.version
             dialect = walker.input.dialect
             self.database = database
