@@ -9,7 +9,6 @@
 //               are handed out, and how many were never handed out yet (`fresh`)
 //     partial   for each size, the slabs that have room
 //     empty     slabs of no size; the first `warm` of them may still hold memory
-//
 //     cache     a thread that allocates much (loading) takes blocks many at a time: it seldom needs the lock
 //
 // Invariants (lock held)

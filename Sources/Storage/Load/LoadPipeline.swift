@@ -12,7 +12,8 @@ import Primitives
 // order of everything is that of a serial load.
 //
 // Invariants (lock held)
-//  1. Chunks are numbered as they are cut. `taken` <= `cut` <= `taken` + `places`; chunk n waits in `ready[n % places]`.
+//  1. Chunks are numbered as they are cut; `taken` <= `cut` <= `taken` + `places`. Number n waits in
+//     `ready[n % places]`.
 //  2. Memory: a chunk is begun only while those under way hold fewer than `byteLimit` bytes, or none is under way.
 //     What one chunk holds is up to its stages.
 //  3. What `next` gives is a prefix of the file, chunk by chunk: what was found wrong behind it is told by the chunk
