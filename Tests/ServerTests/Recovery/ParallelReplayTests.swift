@@ -4,29 +4,8 @@ import Keyspace
 import Primitives
 @testable import Server
 import Storage
-import Synchronization
 import Testing
 import TestSupport
-#if canImport(Glibc)
-import Glibc
-#endif
-
-/// Reads of one file fail from a byte on.
-private final class FailingReads: ForwardingFileSystem, @unchecked Sendable {
-    // @unchecked: constants alone.
-    private let limit: Int
-
-    init(_ inner: any FileSystem, behind limit: Int) {
-        self.limit = limit
-        super.init(inner)
-    }
-
-    override func read(_ file: File, at offset: Int,
-                       into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
-        if offset + buffer.count > limit { throw StorageError(.read, file.path, at: offset, errno: EIO) }
-        return try super.read(file, at: offset, into: buffer)
-    }
-}
 
 /// A log that other threads read ahead comes to what one thread makes of it.
 @Suite struct ParallelReplayTests {
