@@ -73,6 +73,6 @@ let package = Package(
         .testTarget(name: "KeyspaceTests", dependencies: ["Keyspace", "TestSupport"], swiftSettings: house),
         .testTarget(name: "ScriptingTests", dependencies: ["Scripting", "TestSupport"], swiftSettings: house),
         .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport", "CLZ4"], swiftSettings: house),
-        .testTarget(name: "ServerTests", dependencies: ["Server", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "ServerTests", dependencies: ["Server", "TestSupport", histogram], swiftSettings: house),
     ]
 )

@@ -26,6 +26,8 @@ struct sr_interpreter {
     int is_functions;
     /// A library runs, and registers its functions.
     int is_loading;
+    /// NULL: runs are not debugged.
+    sr_debugger *debugger;
     /// Why the running script is to end, whatever it catches; NULL: it is not.
     const char *end;
     /// 2 or 3: how replies of redis.call are converted.
@@ -53,6 +55,10 @@ typedef struct {
 } sr_job;
 
 sr_interpreter *sr_of(lua_State *lua);
+/// The hook of all interpreters, and setting it as it is while no script runs.
+void sr_hook(lua_State *lua, lua_Debug *where);
+void sr_rest_hook(sr_interpreter *interpreter);
+int sr_redis_call(lua_State *lua);
 /// The interpreter's scratch, emptied.
 sr_buffer *sr_scratch(lua_State *lua);
 /// Errors as a table {err = ...}: pushed.

@@ -2,8 +2,7 @@
 //
 // A count hook asks the host every `tick_instructions` whether the script may go on. Once it may not, the hook fires at
 // every line, and pcall hands on what it would have caught: the script ends.
-#include "internal.h"
-#include "CShims.h"
+#include "debugger.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,16 +100,23 @@ static void *allocate(void *context, void *old, size_t old_size, size_t new_size
 
 // MARK: Ticks
 
-static void tick(lua_State *lua, lua_Debug *where) {
-    (void)where;
+void sr_rest_hook(sr_interpreter *interpreter) {
+    lua_sethook(interpreter->lua, sr_hook, LUA_MASKCOUNT, tick_instructions);
+}
+
+void sr_hook(lua_State *lua, lua_Debug *where) {
     sr_interpreter *interpreter = sr_of(lua);
-    if (!interpreter->end) interpreter->end = interpreter->host.tick(interpreter->host.context);
     if (!interpreter->end) {
-        // A coroutine that outlived the script in which it was ended.
-        if (lua_gethookmask(lua) & LUA_MASKLINE) lua_sethook(lua, tick, LUA_MASKCOUNT, tick_instructions);
+        interpreter->end = interpreter->debugger ? sr_debug_hook(lua, where, interpreter->debugger)
+            : interpreter->host.tick(interpreter->host.context);
+    }
+    if (!interpreter->end) {
+        // A coroutine that outlived the script in which it was ended, or debugged.
+        if (!interpreter->debugger && lua_gethookmask(lua) & LUA_MASKLINE)
+            lua_sethook(lua, sr_hook, LUA_MASKCOUNT, tick_instructions);
         return;
     }
-    lua_sethook(lua, tick, LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    lua_sethook(lua, sr_hook, LUA_MASKLINE | LUA_MASKCOUNT, 1);
     sr_push_error(lua, interpreter->end, strlen(interpreter->end));
     lua_error(lua);
 }
@@ -131,6 +137,8 @@ static int open_all(lua_State *lua) {
     return 0;
 }
 
+void sr_interpreter_limit(sr_interpreter *interpreter, size_t memory_limit) { interpreter->limit = memory_limit; }
+
 sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_functions) {
     sr_interpreter *interpreter = calloc(1, sizeof *interpreter);
     if (!interpreter) return NULL;
@@ -143,7 +151,7 @@ sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_
         sr_interpreter_free(interpreter);
         return NULL;
     }
-    lua_sethook(interpreter->lua, tick, LUA_MASKCOUNT, tick_instructions);
+    sr_rest_hook(interpreter);
     return interpreter;
 }
 
@@ -323,7 +331,7 @@ void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, c
     lua_settop(lua, 0);
     if (interpreter->end) {
         interpreter->end = NULL;
-        lua_sethook(lua, tick, LUA_MASKCOUNT, tick_instructions);
+        sr_rest_hook(interpreter);
     }
     if (++interpreter->runs % collect_interval == 0) lua_gc(lua, LUA_GCSTEP, collect_kilobytes);
     if (interpreter->used > interpreter->limit / 2) lua_gc(lua, LUA_GCCOLLECT, 0);

@@ -1,5 +1,5 @@
 // The `redis` table (also called `server`) of scripts.
-#include "internal.h"
+#include "debugger.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,15 +74,17 @@ static int call(lua_State *lua, int raises) {
     if (!collect(lua, &all))
         return raise(lua, "ERR Lua redis lib command arguments must be strings or integers", raises);
     sr_interpreter *interpreter = sr_of(lua);
-    interpreter->host.call(interpreter->host.context, count, all.texts, all.lengths, interpreter->resp,
-                           interpreter->repl, &reply, &length);
+    int was_refused = interpreter->host.call(interpreter->host.context, count, all.texts, all.lengths,
+                                             interpreter->resp, interpreter->repl, &reply, &length);
+    if (interpreter->debugger)
+        sr_debug_command(interpreter->debugger, count, all.texts, all.lengths, reply, length, was_refused);
     if (length == 0) return 0;
     int failed = *reply == '-';
     sr_push_reply(lua, &reply, 0);
     return failed && raises ? lua_error(lua) : 1;
 }
 
-static int redis_call(lua_State *lua) { return call(lua, 1); }
+int sr_redis_call(lua_State *lua) { return call(lua, 1); }
 static int redis_pcall(lua_State *lua) { return call(lua, 0); }
 
 static int status_reply(lua_State *lua) {
@@ -129,7 +131,7 @@ static int log_text(lua_State *lua) {
     if (!lua_isnumber(lua, 1))
         return raise(lua, "ERR First argument must be a number (log level).", 1);
     double level = lua_tonumber(lua, 1);
-    if (!(level >= 0 && level < 4)) return raise(lua, "ERR Invalid debug level.", 1);
+    if (!(level >= 0 && level < 4)) return raise(lua, "ERR Invalid log level.", 1);
     luaL_Buffer buffer;
     luaL_buffinit(lua, &buffer);
     for (int index = 2; index <= count; index++) {
@@ -171,23 +173,26 @@ static int replicate_commands(lua_State *lua) {
 }
 
 static int breakpoint(lua_State *lua) {
-    lua_pushboolean(lua, 0);
+    sr_debugger *debugger = sr_of(lua)->debugger;
+    if (debugger) debugger->stops_next = 1;
+    lua_pushboolean(lua, debugger != NULL);
     return 1;
 }
 
 static int debug(lua_State *lua) {
-    (void)lua;
+    sr_debugger *debugger = sr_of(lua)->debugger;
+    if (debugger) sr_debug_say(lua, debugger);
     return 0;
 }
 
 static int acl_check_cmd(lua_State *lua) {
     int count = lua_gettop(lua);
     if (count == 0)
-        return raise(lua, "ERR Please specify at least one argument for this redis.acl_check_cmd() call", 1);
+        return raise(lua, "ERR Please specify at least one argument for this redis lib call", 1);
     words all;
     luaL_checkstack(lua, 16, "too many arguments");
     if (!collect(lua, &all))
-        return raise(lua, "ERR redis.acl_check_cmd() arguments must be strings or integers", 1);
+        return raise(lua, "ERR Lua redis lib command arguments must be strings or integers", 1);
     sr_interpreter *interpreter = sr_of(lua);
     int answer = interpreter->host.permits(interpreter->host.context, count, all.texts, all.lengths);
     if (answer < 0) return raise(lua, "ERR Invalid command passed to redis.acl_check_cmd()", 1);
@@ -197,7 +202,7 @@ static int acl_check_cmd(lua_State *lua) {
 
 void sr_open_redis(lua_State *lua) {
     static const luaL_Reg functions[] = {
-        {"call", redis_call}, {"pcall", redis_pcall}, {"status_reply", status_reply}, {"error_reply", error_reply},
+        {"call", sr_redis_call}, {"pcall", redis_pcall}, {"status_reply", status_reply}, {"error_reply", error_reply},
         {"sha1hex", sha1hex}, {"log", log_text}, {"setresp", setresp}, {"set_repl", set_repl},
         {"acl_check_cmd", acl_check_cmd}, {NULL, NULL}};
     static const luaL_Reg of_scripts[] = {

@@ -23,6 +23,7 @@ pid_t sr_fork(void) {
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
+        sr_move_freely();
     }
     return child;
 }
@@ -57,11 +58,20 @@ int sr_processor_count(void) {
 
 int sr_current_processor(void) { return sched_getcpu(); }
 
+static _Thread_local cpu_set_t before_staying;
+static _Thread_local int stays;
+
 void sr_stay_on_processor(int processor) {
+    if (!stays) stays = sched_getaffinity(0, sizeof before_staying, &before_staying) == 0;
     cpu_set_t only;
     CPU_ZERO(&only);
     CPU_SET(processor, &only);
     sched_setaffinity(0, sizeof only, &only);
+}
+
+void sr_move_freely(void) {
+    if (stays) sched_setaffinity(0, sizeof before_staying, &before_staying);
+    stays = 0;
 }
 
 // Relaxed: read by INFO and maxmemory checks only, never used to order anything. Split by thread in two

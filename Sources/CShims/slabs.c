@@ -8,15 +8,18 @@
 //     notes     one for each slab: its size, its list of free blocks (each holds the address of the next), how many
 //               are handed out, and how many were never handed out yet (`fresh`)
 //     partial   for each size, the slabs that have room
-//     empty     slabs of no size; the first `warm` of them may still hold memory
+//     empty     slabs of no size that still hold memory, `warm` of them at most WARM_BOUND
+//     cold      slabs of no size that gave theirs back: taken when no other is left, or one that is emptied and
+//               filled again and again would give it back and ask for it each time
 //     cache     a thread that allocates much (loading) takes blocks many at a time: it seldom needs the lock
 //
 // Invariants (lock held)
-//  1. A slab is in the list of its size if some but not all of its blocks are handed out, in `empty` if none is, and in
-//     no list if all are.
+//  1. A slab is in the list of its size if some but not all of its blocks are handed out, in `empty` or `cold` if none
+//     is, and in no list if all are.
 //  2. A block is free if it is in its slab's list of free blocks or its number is `fresh` or more.
 //  3. `used` is the sum of the sizes of the blocks handed out; what lies in a thread's cache counts as handed out.
 #define _GNU_SOURCE
+#include "CShims.h"
 #include "Slabs.h"
 #include <sched.h>
 #include <stdatomic.h>
@@ -38,7 +41,6 @@ struct note {
     void *free;
     uint16_t used, fresh, capacity;
     uint8_t class;
-    uint8_t is_cold;
     uint32_t next, previous;
 };
 
@@ -47,7 +49,7 @@ static struct note *notes;
 static int is_refused;
 static uint32_t end, begun;
 static uint32_t partial[CLASS_COUNT];
-static uint32_t empty = NONE;
+static uint32_t empty = NONE, cold = NONE;
 static uint32_t warm;
 static size_t active_slabs;
 static _Atomic size_t used;
@@ -115,7 +117,13 @@ static uint32_t take_slab(void) {
     if (empty != NONE) {
         uint32_t slab = empty;
         unlink_from(&empty, slab);
-        if (notes[slab].is_cold) active_slabs++; else warm--;
+        warm--;
+        return slab;
+    }
+    if (cold != NONE) {
+        uint32_t slab = cold;
+        unlink_from(&cold, slab);
+        active_slabs++;
         return slab;
     }
     if (begun == end) {
@@ -176,6 +184,7 @@ static void *refill(unsigned class, size_t size) {
 }
 
 void *sr_slab_allocate(size_t byteCount) {
+    if (!SR_SLABS_SERVE) return NULL;
     unsigned class = class_of(byteCount ? byteCount : 1);
     if (cache != NULL) {
         void *block = cache->blocks[class];
@@ -190,6 +199,8 @@ void *sr_slab_allocate(size_t byteCount) {
     return block;
 }
 
+int sr_slabs_serve(void) { return SR_SLABS_SERVE; }
+
 int sr_slab_owns(const void *pointer) {
     return arena != NULL && (size_t)((const char *)pointer - arena) < ARENA_BYTES;
 }
@@ -202,7 +213,7 @@ size_t sr_slab_size(const void *pointer) { return size_of(notes[slab_of(pointer)
 
 static void cool(uint32_t slab) {
     madvise(arena + ((size_t)slab << SLAB_SHIFT), SLAB_BYTES, MADV_DONTNEED);
-    notes[slab].is_cold = 1;
+    link_first(&cold, slab);
     active_slabs--;
 }
 
@@ -215,8 +226,12 @@ static void give_back(void *pointer) {
     if (note->used == note->capacity) link_first(&partial[note->class], slab);
     if (--note->used == 0) {
         unlink_from(&partial[note->class], slab);
-        if (warm < WARM_BOUND) warm++; else cool(slab);
-        link_first(&empty, slab);
+        if (warm < WARM_BOUND) {
+            warm++;
+            link_first(&empty, slab);
+        } else {
+            cool(slab);
+        }
     }
     atomic_store_explicit(&used, atomic_load_explicit(&used, memory_order_relaxed) - size, memory_order_relaxed);
 }
@@ -264,11 +279,11 @@ size_t sr_slab_used(void) { return atomic_load_explicit(&used, memory_order_rela
 
 void sr_slab_purge(void) {
     sr_slab_lock();
-    for (uint32_t slab = empty; slab != NONE; slab = notes[slab].next) {
-        if (!notes[slab].is_cold) {
-            cool(slab);
-            warm--;
-        }
+    while (empty != NONE) {
+        uint32_t slab = empty;
+        unlink_from(&empty, slab);
+        cool(slab);
+        warm--;
     }
     sr_slab_unlock();
 }

@@ -175,18 +175,45 @@ static int configure(SSL_CTX *context, const sr_tls_settings *settings, char *er
         && check_client_identity(settings, error, room);
 }
 
-sr_tls_context *sr_tls_context_create(const sr_tls_settings *settings, char *error, size_t room) {
+static int configure_client(SSL_CTX *context, const sr_tls_settings *settings, char *error, size_t room) {
+    speak(context, settings->versions);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    int has_own = settings->client_certificate != NULL && settings->client_key != NULL;
+    int has_any = has_own || (settings->certificate != NULL && settings->key != NULL);
+    return use_ciphers(context, settings, error, room) && use_authorities(context, settings, error, room)
+        && (!has_any
+            || use_identity(context, has_own ? settings->client_certificate : settings->certificate,
+                            has_own ? settings->client_key : settings->key,
+                            has_own ? settings->client_key_password : settings->key_password,
+                            has_own ? "tls-client-cert-file" : "tls-cert-file",
+                            has_own ? "tls-client-key-file" : "tls-key-file", error, room));
+}
+
+typedef int configuration(SSL_CTX *context, const sr_tls_settings *settings, char *error, size_t room);
+
+static sr_tls_context *create(const SSL_METHOD *method, configuration *configure_it, const sr_tls_settings *settings,
+                              char *error, size_t room) {
     ERR_clear_error();
-    SSL_CTX *context = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *context = SSL_CTX_new(method);
     if (context == NULL) {
         refuse(error, room, "OpenSSL", "SSL_CTX_new");
         return NULL;
     }
-    if (!configure(context, settings, error, room)) {
+    if (!configure_it(context, settings, error, room)) {
         SSL_CTX_free(context);
         return NULL;
     }
     return (sr_tls_context *)context;
+}
+
+sr_tls_context *sr_tls_context_create(const sr_tls_settings *settings, char *error, size_t room) {
+    return create(TLS_server_method(), configure, settings, error, room);
+}
+
+sr_tls_context *sr_tls_client_context_create(const sr_tls_settings *settings, char *error, size_t room) {
+    return create(TLS_client_method(), configure_client, settings, error, room);
 }
 
 void sr_tls_context_free(sr_tls_context *context) { SSL_CTX_free((SSL_CTX *)context); }

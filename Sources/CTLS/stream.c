@@ -18,7 +18,7 @@ struct sr_tls_stream {
     int has_failed;
 };
 
-sr_tls_stream *sr_tls_stream_accept(sr_tls_context *context, int descriptor) {
+static sr_tls_stream *begin(sr_tls_context *context, int descriptor) {
     sr_tls_stream *stream = calloc(1, sizeof *stream);
     if (stream == NULL) return NULL;
     stream->ssl = SSL_new((SSL_CTX *)context);
@@ -26,7 +26,18 @@ sr_tls_stream *sr_tls_stream_accept(sr_tls_context *context, int descriptor) {
         sr_tls_stream_free(stream);
         return NULL;
     }
-    SSL_set_accept_state(stream->ssl);
+    return stream;
+}
+
+sr_tls_stream *sr_tls_stream_accept(sr_tls_context *context, int descriptor) {
+    sr_tls_stream *stream = begin(context, descriptor);
+    if (stream != NULL) SSL_set_accept_state(stream->ssl);
+    return stream;
+}
+
+sr_tls_stream *sr_tls_stream_connect(sr_tls_context *context, int descriptor) {
+    sr_tls_stream *stream = begin(context, descriptor);
+    if (stream != NULL) SSL_set_connect_state(stream->ssl);
     return stream;
 }
 

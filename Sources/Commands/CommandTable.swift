@@ -24,9 +24,13 @@ package final class CommandTable: Sendable {
     /// Whether a row has subcommands, by id.
     package nonisolated(unsafe) let isContainer: UnsafePointer<Bool>
     package let count: Int
+    /// What clients call the commands, by id; of a length of 0: they can't.
+    private nonisolated(unsafe) let names: UnsafePointer<Bytes>
     /// Hash table of the names, open addressing; id −1: free.
     private nonisolated(unsafe) let slots: UnsafePointer<Slot>
     private let slotMask: Int
+    /// The table in which every command has its own name, which is what logs are written and read with; nil: this one.
+    private let original: CommandTable?
 
     package init(_ families: [[Command]]) {
         var rows: [Row] = []
@@ -54,20 +58,54 @@ package final class CommandTable: Sendable {
             (bodies + id).initialize(to: .passRetained(HandlerBody(row.command.handler)))
         }
         self.bodies = UnsafePointer(bodies)
+        let names = UnsafeMutablePointer<Bytes>.allocate(capacity: rows.count)
+        for (id, row) in rows.enumerated() { (names + id).initialize(to: row.command.name.bytes) }
+        self.names = UnsafePointer(names)
+        (slots, slotMask) = Self.makeSlots(self.rows, count, self.names)
+        original = nil
+    }
+
+    /// A table of the same commands, some of which are called otherwise: `rename-command`. Both live as long as the
+    /// process. What has the new name "" can't be called.
+    package init(_ table: CommandTable, renaming renames: [(old: String, new: String)]) {
+        rows = table.rows
+        commands = table.commands
+        bodies = table.bodies
+        isContainer = table.isContainer
+        count = table.count
+        let names = UnsafeMutablePointer<Bytes>.allocate(capacity: count)
+        names.initialize(from: table.names, count: count)
+        for (old, new) in renames {
+            let id = Array(old.utf8).withUnsafeBytes { old in
+                (0..<table.count).first { table.rows[$0].parent < 0 && names[$0].equalsIgnoringCase(old) }
+            }
+            guard let id else { continue }
+            let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: new.utf8.count, alignment: 1)
+            copy.copyBytes(from: new.utf8)
+            names[id] = Bytes(copy)
+        }
+        self.names = UnsafePointer(names)
+        (slots, slotMask) = Self.makeSlots(rows, count, self.names)
+        original = table.original ?? table
+    }
+
+    private static func makeSlots(_ rows: UnsafePointer<Row>, _ count: Int,
+                                  _ names: UnsafePointer<Bytes>) -> (UnsafePointer<Slot>, Int) {
         var size = 256
-        while size < rows.count * 4 { size *= 2 }
-        slotMask = size - 1
+        while size < count * 4 { size *= 2 }
         let slots = UnsafeMutablePointer<Slot>.allocate(capacity: size)
         slots.initialize(repeating: .free, count: size)
-        for row in rows where row.parent < 0 {
-            let name = row.command.name.bytes, folded = Self.fold(name)
-            var slot = Self.hash(folded, name.count) & slotMask
-            while slots[slot].id >= 0 { slot = (slot + 1) & slotMask }
-            let isPlain = name.count <= 8 && name.allSatisfy { $0 >= UInt8(ascii: "a") && $0 <= UInt8(ascii: "z") }
-            slots[slot] = Slot(folded: folded, count: Int16(name.count), isPlain: isPlain, id: Int32(row.id))
+        for id in 0..<count where rows[id].parent < 0 && names[id].count > 0 {
+            let name = names[id], folded = fold(name)
+            var slot = hash(folded, name.count) & (size - 1)
+            while slots[slot].id >= 0 { slot = (slot + 1) & (size - 1) }
+            let isPlain = name.count <= 8 && name.allSatisfy { isLetter($0) }
+            slots[slot] = Slot(folded: folded, count: Int16(clamping: name.count), isPlain: isPlain, id: Int32(id))
         }
-        self.slots = UnsafePointer(slots)
+        return (UnsafePointer(slots), size - 1)
     }
+
+    private static func isLetter(_ byte: UInt8) -> Bool { byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7a }
 
     private struct Slot {
         let folded: UInt64
@@ -108,12 +146,21 @@ package final class CommandTable: Sendable {
             let candidate = slots[slot]
             if candidate.id < 0 { return nil }
             if candidate.folded == folded && Int(candidate.count) == name.count
-                && (candidate.isPlain || name.equalsIgnoringCase(commands[Int(candidate.id)].name)) {
+                && (candidate.isPlain || name.equalsIgnoringCase(names[Int(candidate.id)])) {
                 return Int(candidate.id)
             }
             slot = (slot + 1) & slotMask
         }
     }
+
+    /// The id of the command that has this name by itself, whatever clients call it.
+    package func findOriginal(_ name: Bytes) -> Int? { (original ?? self).find(name) }
+
+    /// Some commands are called otherwise than they are by themselves.
+    package var hasRenames: Bool { original != nil }
+
+    /// Clients can call this command, or the container that it belongs to.
+    package func isReachable(_ id: Int) -> Bool { names[rows[id].parent < 0 ? id : rows[id].parent].count > 0 }
 
     /// The id of a container's subcommand.
     package func findSubcommand(_ name: Bytes, of id: Int) -> Int? {

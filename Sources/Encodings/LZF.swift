@@ -88,31 +88,10 @@ package struct LZFCompressor: ~Copyable {
     /// call.
     private var table: UnsafeMutablePointer<UInt32>?
     private var generation: UInt32 = 1
-    /// What the first short inputs are compressed with, since clearing the table would cost more than the rest: what
-    /// the table would hold, hashed. An entry is the slot's number before the place; 0: free.
-    private var compact: UnsafeMutablePointer<UInt32>?
-    private var compactMask = 0
-    private var compactUses = 0
-    private static let longestCompact = 1 << 13, mostCompactUses = 8
 
     package init() {}
 
-    deinit {
-        if let table { Heap.free(UnsafeMutableRawPointer(table)) }
-        if let compact { Heap.free(UnsafeMutableRawPointer(compact)) }
-    }
-
-    /// True if the input is compressed with a small table: no more than half of it is filled.
-    private mutating func prepareCompact(_ count: Int) -> Bool {
-        guard table == nil, compactUses < Self.mostCompactUses, count <= Self.longestCompact else { return false }
-        compactUses += 1
-        if let compact { Heap.free(UnsafeMutableRawPointer(compact)) }
-        var capacity = 64
-        while capacity < count &* 2 { capacity &*= 2 }
-        compact = Heap.allocateZeroed(capacity * 4).bindMemory(to: UInt32.self, capacity: capacity)
-        compactMask = capacity - 1
-        return true
-    }
+    deinit { if let table { Heap.free(UnsafeMutableRawPointer(table)) } }
 
     private mutating func preparedTable(_ count: Int) -> UnsafeMutablePointer<UInt32> {
         guard let table else {
@@ -133,23 +112,13 @@ package struct LZFCompressor: ~Copyable {
         let count = input.count
         guard count >= 4, count < 1 << 31, let source = input.baseAddress,
               let output = target.baseAddress else { return nil }
-        if prepareCompact(count), let compact {
-            let mask = compactMask
-            return compress(source, count, output, target.count) { Self.enterCompact(source, $0, compact, mask) }
-        }
-        let table = preparedTable(count), first = generation
-        generation &+= UInt32(count)
-        return compress(source, count, output, target.count) { Self.enter(source, $0, table, first) }
-    }
-
-    /// - Parameter enter: enters the place of three bytes; returns the place that had the entry, -1: none.
-    @inline(__always)
-    private func compress(_ source: UnsafeRawPointer, _ count: Int, _ output: UnsafeMutableRawPointer, _ room: Int,
-                          _ enter: (Int) -> Int) -> Int? {
+        let table = preparedTable(count)
+        defer { generation &+= UInt32(count) }
+        let room = target.count
         var at = 0, written = 1, literals = 0
         guard room > 1 else { return nil }
         while at < count &- 2 {
-            let previous = enter(at)
+            let previous = enter(source, at, table)
             guard previous > 0, at &- previous <= Self.maximumDistance, sameThree(source, previous, at) else {
                 guard put(source, &at, output, &written, &literals, room) else { return nil }
                 continue
@@ -176,8 +145,8 @@ package struct LZFCompressor: ~Copyable {
             written &+= 2
             at &+= length
             if at < count &- 2 {
-                _ = enter(at &- 2)
-                _ = enter(at &- 1)
+                _ = enter(source, at &- 2, table)
+                _ = enter(source, at &- 1, table)
             }
         }
         guard written &+ 3 <= room else { return nil }
@@ -209,36 +178,16 @@ package struct LZFCompressor: ~Copyable {
         return true
     }
 
-    /// The slot of three bytes.
+    /// Enters the place of three bytes; returns the place that had the entry, -1: none in this input.
     @inline(__always)
-    private static func slot(_ source: UnsafeRawPointer, _ at: Int) -> UInt32 {
+    private func enter(_ source: UnsafeRawPointer, _ at: Int, _ table: UnsafeMutablePointer<UInt32>) -> Int {
         let three = UInt32(source.load(fromByteOffset: at, as: UInt8.self)) &<< 16
             | UInt32(source.load(fromByteOffset: at &+ 1, as: UInt8.self)) &<< 8
             | UInt32(source.load(fromByteOffset: at &+ 2, as: UInt8.self))
-        return (three &>> 8 &- three &* 5) & 0xffff
-    }
-
-    @inline(__always)
-    private static func enter(_ source: UnsafeRawPointer, _ at: Int, _ table: UnsafeMutablePointer<UInt32>,
-                              _ first: UInt32) -> Int {
-        let slot = Int(slot(source, at)), stored = table[slot]
-        table[slot] = first &+ UInt32(truncatingIfNeeded: at)
-        return stored >= first ? Int(stored &- first) : -1
-    }
-
-    @inline(__always)
-    private static func enterCompact(_ source: UnsafeRawPointer, _ at: Int, _ table: UnsafeMutablePointer<UInt32>,
-                                     _ mask: Int) -> Int {
-        let slot = slot(source, at), entry = slot &<< 16 | UInt32(truncatingIfNeeded: at &+ 1)
-        var index = Int(slot &* 0x9e37_79b1 &>> 15) & mask
-        while true {
-            let stored = table[index]
-            if stored == 0 || stored &>> 16 == slot {
-                table[index] = entry
-                return Int(stored & 0xffff) &- 1
-            }
-            index = (index &+ 1) & mask
-        }
+        let slot = Int((three &>> 8 &- three &* 5) & 0xffff)
+        let stored = table[slot]
+        table[slot] = generation &+ UInt32(truncatingIfNeeded: at)
+        return stored >= generation ? Int(stored &- generation) : -1
     }
 
     @inline(__always)

@@ -203,12 +203,19 @@ package struct Listpack {
                 steps = stored - 1 - steps
             }
         }
-        var position = fromEnd ? last : first
-        while steps > 0, let at = position {
-            position = fromEnd ? previous(at) : next(at)
-            steps -= 1
+        guard var at = fromEnd ? last : first else { return nil }
+        if fromEnd {
+            for _ in 0..<steps {
+                guard let before = previous(at) else { return nil }
+                at = before
+            }
+            return at
         }
-        return position
+        for _ in 0..<steps {
+            at += entrySize(at, byte(at))
+            if byte(at) == 0xff { return nil }
+        }
+        return at
     }
 
     /// Size of encoding and data, without the back length.

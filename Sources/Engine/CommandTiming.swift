@@ -47,9 +47,14 @@ extension Engine {
         histograms[id]?.pointee.record(elapsed)
     }
 
+    /// How long the calls of a command took; nil: there were none, or nobody counted.
+    package func latencies(_ id: Int) -> LatencyDistribution? { histograms[id]?.pointee.read() }
+
     /// The shortest time that interests somebody.
     package func timingChanged() {
-        let monitored = latencyMonitor.threshold > 0 ? UInt64(latencyMonitor.threshold) * 1_000_000 : UInt64.max
+        // A threshold of centuries is none.
+        let threshold = min(latencyMonitor.threshold, Int64.max / 1_000_000)
+        let monitored = threshold > 0 ? UInt64(threshold) * 1_000_000 : UInt64.max
         slowestUnnoticed = min(timing.slowThreshold ?? .max, monitored)
     }
 

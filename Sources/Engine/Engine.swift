@@ -140,7 +140,7 @@ package final class Engine {
     /// Between a command's begin and the gating of its reply.
     var isRunning = false
     /// Of the command that runs, or ran last; theirs is the memory of whoever runs it.
-    private var latestArguments: Arguments?
+    var latestArguments: Arguments?
     /// For a crash report.
     package var runningArguments: Arguments? { isRunning ? latestArguments : nil }
     package let slowLog = SlowLog()
@@ -231,6 +231,12 @@ package final class Engine {
     @inline(__always)
     package func lookUp(_ arguments: Arguments) -> Int? {
         guard let id = table.find(arguments[0]) else { return nil }
+        return resolve(id, arguments)
+    }
+
+    /// As `lookUp`, for a record of the log.
+    package func lookUpRecord(_ arguments: Arguments) -> Int? {
+        guard let id = table.findOriginal(arguments[0]) else { return nil }
         return resolve(id, arguments)
     }
 

@@ -42,7 +42,7 @@ package struct Foresight: Sendable {
 
     package func look(at command: inout ForeseenCommand) {
         let arguments = command.arguments
-        guard var id = table.find(arguments[0]) else { return }
+        guard var id = table.findOriginal(arguments[0]) else { return }
         if table.isContainer[id], arguments.count > 1 {
             guard let sub = table.findSubcommand(arguments[1], of: id) else { return }
             id = sub
@@ -79,6 +79,7 @@ extension Engine {
         current = session
         effects.pointee.reset()
         isRunning = true
+        latestArguments = arguments
         redactedArguments = 0
         session.lastCommandID = command.id
         if !isInUnit { keyspace.stamps.begin() }

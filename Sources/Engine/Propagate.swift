@@ -54,9 +54,12 @@ extension Engine {
 
     @inline(__always)
     private func append(_ arguments: Arguments, _ raw: Bytes?, to log: inout OwnedBytes) {
-        if let raw { log.append(raw); return }
+        if let raw, !table.hasRenames { log.append(raw); return }
         RequestEncoder.begin(argumentCount: arguments.count, into: &log)
-        for index in 0..<arguments.count { RequestEncoder.argument(arguments[index], into: &log) }
+        // The log knows the command by its own name.
+        let name = table.hasRenames ? table.find(arguments[0]).map { table.commands[$0].name.bytes } : nil
+        RequestEncoder.argument(name ?? arguments[0], into: &log)
+        for index in 1..<arguments.count { RequestEncoder.argument(arguments[index], into: &log) }
     }
 
     @inline(__always)
@@ -209,6 +212,12 @@ extension Engine {
             if isTracking { trackFlush() }
         }
         if let (first, second) = effects.pointee.swapped { announceSwap(first, second) }
+    }
+
+    /// All keys went, and perhaps came back, without a command: DEBUG RELOAD and LOADAOF.
+    package func announceReload() {
+        announceFlush(-1)
+        if isTracking { trackFlush() }
     }
 
     /// A watched key that existed is gone; one that did not exist still doesn't. A watch that nothing broke yet

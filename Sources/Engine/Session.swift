@@ -113,6 +113,16 @@ package final class Session {
     /// What the names of the watched keys take.
     package private(set) var watchedBytes = 0
 
+    /// How its next EVAL is run; and this process is a copy of the server for it alone.
+    package internal(set) var debugMode = ScriptDebugMode.off
+    package var isForkedForDebugging = false
+
+    /// What HIMPORT PREPARE named.
+    var fieldsets: [Fieldset] = [] {
+        didSet { fieldsetBytes = fieldsets.reduce(0) { $0 + $1.byteCount } }
+    }
+    package private(set) var fieldsetBytes = 0
+
     package var waiting: Waiting?
     /// Where the log ended after the session's last write.
     package var lastWriteEnd = LogOffset(0)
@@ -141,6 +151,11 @@ package final class Session {
     package var lastActiveAt = UnixMilliseconds(0)
     package var lastCommandID = -1
     package var commandCount = 0
+    /// Of its socket.
+    package var receivedBytes = 0
+    package private(set) var transmittedBytes = 0
+    /// CLIENT CAPA, a letter each.
+    package var capabilities = ""
     package var noEvict = false
     package var isMonitor = false
     package var subscriptions = Subscriptions()
@@ -219,6 +234,7 @@ package final class Session {
     /// so that sending n bytes in pieces moves O(n) bytes.
     package func sent(_ count: Int) {
         sentCount += count
+        transmittedBytes &+= count
         if sentCount == output.pointee.count {
             sentCount = 0
             output.pointee.removeAll(keeping: Self.keptOutputBytes)

@@ -14,8 +14,11 @@ extension Engine {
         session.version = .resp2
         access.logOut(session)
         session.name = []
+        session.fieldsets = []
+        session.debugMode = .off
         session.noEvict = false
         session.noTouch = false
+        session.capabilities = ""
         session.setDurability(.standard)
         session.replyMode = .on
     }
@@ -28,9 +31,15 @@ extension Engine {
     /// The last bit stands for all arguments from its own on.
     package func isRedacted(_ index: Int) -> Bool { redactedArguments & (1 << UInt64(min(index, 63))) != 0 }
 
-    /// Tells monitors of a command that ran; administrative ones are nobody's business.
+    /// Tells monitors of a command that ran; administrative ones, and what comes from a file, are nobody's business.
     func showMonitors(_ session: Session, _ command: UnsafePointer<Command>, _ arguments: Arguments) {
+        if session === ownSession { return }
         if command.pointee.flags.isDisjoint(with: [.admin, .skipMonitor]) { onMonitor?(session, arguments) }
+    }
+
+    /// A script is shown before it runs, so that what it calls stands after it.
+    func showMonitors(script call: Call) {
+        if onMonitor != nil { onMonitor?(current, call.arguments) }
     }
 }
 

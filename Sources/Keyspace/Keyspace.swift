@@ -1,3 +1,4 @@
+import Encodings
 import Primitives
 
 // The keyspace: all databases and what every access to a key goes through.
@@ -73,6 +74,8 @@ package struct Keyspace: ~Copyable {
     package var sightings = KeySightings()
     /// Of the running command's first key, if it was computed ahead.
     package var knownHash = KnownHash()
+    /// Of DUMP.
+    package var compressor = LZFCompressor()
     /// RESTORE takes payloads whose checksum is wrong.
     package var believesChecksums = false
 
@@ -268,8 +271,13 @@ package struct Keyspace: ~Copyable {
         let hash = hash(key)
         stamps.note(hash)
         let new = makeEntry(key, value, expire)
-        if let old = databases[database].keys.find(key, hash) {
-            replace(Entry(old), with: new, hash, in: database)
+        var old = databases[database].keys.find(key, hash).map { Entry($0) }
+        if let present = old, present.hasExpire, isExpired(present), self.expire(present, hash, in: database),
+           expiryPolicy == .delete {
+            old = nil
+        }
+        if let old {
+            replace(old, with: new, hash, in: database)
         } else {
             insert(new, hash, in: database)
         }

@@ -56,6 +56,9 @@ package struct Thresholds: Sendable {
     package var quicklistPackedThreshold = 0
     package var streamNodeMaxBytes = 4096
     package var streamNodeMaxEntries = 100
+    /// Seconds, and messages of one producer: what streams remember that have no settings of their own.
+    package var streamIdmpDuration = 100
+    package var streamIdmpMaxsize = 100
     package var hllSparseMaxBytes = 3000
     package var protoMaxBulkLength = 512 << 20
     package var lazyfreeLazyExpire = false

@@ -33,6 +33,9 @@ package struct ReplyWriter {
     }
     package func error(_ bytes: Bytes) {
         output.pointee.append(UInt8(ascii: "-"))
+        // Line ends at the end would be spaces that nobody sees.
+        var bytes = bytes
+        while let last = bytes.last, last == 13 || last == 10 { bytes = Bytes(rebasing: bytes.dropLast()) }
         for byte in bytes { output.pointee.append(byte == 13 || byte == 10 ? 32 : byte) }
         crlf()
     }

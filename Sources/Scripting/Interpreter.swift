@@ -11,6 +11,8 @@ import RESP
 package protocol ScriptHost: AnyObject {
     /// Runs a command; the reply, as RESP of version `resp`, is good until the next call.
     func call(_ arguments: Arguments, resp: RESPVersion, targets: ReplicationTargets) -> Bytes
+    /// The last command did not run: scripts may not call it so.
+    var wasRefused: Bool { get }
     /// - Parameter level: 0 debug, 1 verbose, 2 notice, 3 warning.
     func log(level: Int, _ text: Bytes)
     /// Whether the user may run this command; nil: there is none.
@@ -19,6 +21,10 @@ package protocol ScriptHost: AnyObject {
     func tick() -> StaticString?
     /// A library registers a function: nil, or why it may not (without `ERR`).
     func register(_ function: FunctionDeclaration) -> StaticString?
+}
+
+extension ScriptHost {
+    package var wasRefused: Bool { false }
 }
 
 /// Where the effects of a script's commands go, by redis.set_repl.
@@ -59,7 +65,7 @@ package struct FunctionDeclaration {
 
 // @unchecked: used by one thread at a time, which may hand it to another to be freed.
 package final class Interpreter: @unchecked Sendable {
-    private let lua: OpaquePointer
+    let lua: OpaquePointer
     private let link: HostLink
 
     /// nil: no memory.
@@ -75,6 +81,9 @@ package final class Interpreter: @unchecked Sendable {
     }
 
     deinit { sr_interpreter_free(lua) }
+
+    /// Bytes that scripts may hold from now on.
+    package func limitMemory(_ bytes: Int) { sr_interpreter_limit(lua, bytes) }
 
     /// Bytes that Lua holds.
     package var usedBytes: Int { sr_interpreter_memory(lua) }
@@ -167,14 +176,16 @@ private func withArguments<R>(_ count: Int32, _ texts: Texts?, _ lengths: Unsafe
 
 private func callCommand(_ context: UnsafeMutableRawPointer?, _ count: Int32, _ texts: Texts?,
                          _ lengths: UnsafePointer<Int>?, _ resp: Int32, _ repl: Int32,
-                         _ reply: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ length: UnsafeMutablePointer<Int>?) {
-    guard let context else { return }
+                         _ reply: UnsafeMutablePointer<UnsafePointer<CChar>?>?, _ length: UnsafeMutablePointer<Int>?)
+    -> Int32 {
+    guard let context else { return 1 }
     let host = Unmanaged<HostLink>.fromOpaque(context).takeUnretainedValue().host
     let bytes = withArguments(count, texts, lengths) {
         host.call($0, resp: resp == 3 ? .resp3 : .resp2, targets: ReplicationTargets(rawValue: repl))
     }
     reply?.pointee = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
     length?.pointee = bytes.count
+    return host.wasRefused ? 1 : 0
 }
 
 private func logText(_ context: UnsafeMutableRawPointer?, _ level: Int32, _ text: UnsafePointer<CChar>?,

@@ -17,6 +17,7 @@ package enum AllCommands {
         SetCommands.all,
         SortedSetCommands.all,
         HashCommands.all,
+        HashImportCommands.all,
         GeoCommands.all,
         SessionCommands.all,
         ClientCommands.all,

@@ -79,6 +79,7 @@ package final class Background: @unchecked Sendable {
         pthread_sigmask(SIG_SETMASK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         let retained = Unmanaged.passRetained(self)
+        sr_move_freely()
         let status = pthread_create(&handle, nil, { argument in
             guard let argument else { return nil }
             sr_set_thread_name("background")

@@ -36,6 +36,8 @@ extension ServerCore {
         if pause == nil { engine.runSlowExpireCycle(hz: cronRate) }
         if configuration.activerehashing { engine.rehashTables(budget: 1_000_000) }
         lifecycle.cron()
+        considerMoving(at: began)
+        reapDebugChildren()
         if control.memoryReturn.isDue(used: Heap.usedBytes) { Allocator.purge() }
         for step in lifecycle.cronSteps { step() }
         if lifecycle.frequencyIsOld { scheduleCron() }

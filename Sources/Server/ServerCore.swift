@@ -71,8 +71,18 @@ package final class ServerCore {
     var readBuffer: UnsafeMutableRawPointer { traffic.pointee.readBuffer }
     /// Connections that ended and are still in line to be flushed.
     var departedConnections: [Connection] = []
+    /// Copies of the server in which scripts are debugged.
+    var debugChildren: [Int32] = []
     /// Connections whose replies wait for the log.
     var gatedConnections: [Connection] = []
+    /// Ticks in a row whose clients all wait for the log.
+    var ticksOfWriters = 0
+    /// There is a log, and its policy is `always`.
+    var awaitsSyncs = false
+    /// Nanoseconds.
+    var syncsUsuallyTake: Int64 = 0
+    /// When the loop may next change its processor.
+    var nextMove: Int64 = 0
     /// Connections with kept input to execute.
     var resumingConnections: [Connection] = []
     package internal(set) var pause: ClientPause? {

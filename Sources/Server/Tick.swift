@@ -29,6 +29,12 @@ extension ServerCore {
         noteRoundEnd()
     }
 
+    /// All that came was executed, and nothing of it handed to the log.
+    func eventsHandled() {
+        let count = traffic.pointee.dirtyCount
+        if count > 0 { noteWaiting(count) }
+    }
+
     /// The log's thread has made progress.
     func logNudged() { persistence.logProgressed() }
 
@@ -39,8 +45,30 @@ extension ServerCore {
         flushDirty()
         if traffic.pointee.clientMemory.isOver { evictClients() }
         loop.staysReady = gatedConnections.isEmpty
+        loop.watchesFor = loop.staysPut && !gatedConnections.isEmpty ? timeToWatch : 0
         // More to execute, or replies that were made while others were sent: the next round begins at once.
         if !resumingConnections.isEmpty || traffic.pointee.dirtyCount > 0 { loop.stayAwake() }
+    }
+
+    /// Whether all clients wait for the disk, of late: a reader is not made to wait.
+    @inline(__always)
+    private func noteWaiting(_ clients: Int) {
+        ticksOfWriters = awaitsSyncs && clients <= engine.writersInTick ? ticksOfWriters + 1 : 0
+        let staysPut = ticksOfWriters >= Self.settledTicks && !environment.isStepped
+        if staysPut != loop.staysPut { loop.staysPut = staysPut }
+    }
+
+    /// Several milliseconds.
+    private static var settledTicks: Int { 32 }
+
+    /// Nanoseconds. A disk that takes long is slept for.
+    private var timeToWatch: Int64 { syncsUsuallyTake < 300_000 ? 2 * syncsUsuallyTake : 0 }
+
+    /// Now and then the loop may move to a processor that is less busy.
+    func considerMoving(at now: Int64) {
+        guard loop.staysPut, now >= nextMove else { return }
+        nextMove = now + 1_000_000_000
+        ticksOfWriters = Self.settledTicks - 8
     }
 
     /// One slice for each connection that has requests waiting in its input.

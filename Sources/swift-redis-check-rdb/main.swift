@@ -35,7 +35,7 @@ struct CheckRDB: ParsableCommand {
     var salvage: String?
     @Option(help: ArgumentHelp("Write the file anew, in the version that --rdb-version says.", valueName: "out"))
     var convert: String?
-    @Option(help: "Version of the output: 9 (Redis 5 to 6.2), 10 (7.0), 11 (7.2) or 12 (7.4, the default).")
+    @Option(help: "Version to write: 9 (Redis 5), 10 (7.0), 11 (7.2), 12 (7.4, the default), 13 (8.6) or 14 (8.8).")
     var rdbVersion: Int?
     @Option(help: ArgumentHelp("Tell what another file has that this one has not, and the other way round.",
                                valueName: "other"))
@@ -66,7 +66,7 @@ struct CheckRDB: ParsableCommand {
         }
         let actions = [salvage, convert, diff].compactMap { $0 }.count + (verify ? 1 : 0)
         guard let path = files.first, verify || files.count == 1, actions <= 1,
-              rdbVersion.map({ 9...12 ~= $0 }) ?? true, types.allSatisfy(DumpSelection.typeNames.contains) else {
+              rdbVersion.map({ 9...14 ~= $0 }) ?? true, types.allSatisfy(DumpSelection.typeNames.contains) else {
             Self.complain(Self.usage)
             throw ExitCode(CheckStatus.usage)
         }

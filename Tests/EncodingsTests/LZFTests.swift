@@ -57,21 +57,6 @@ import Testing
         }
     }
 
-    /// Short inputs are first compressed with a small table: the bytes must not tell.
-    @Test(arguments: [UInt64(1), 2, 3]) func theSmallTableFindsWhatTheBigOneFinds(seed: UInt64) {
-        var random = RandomSource(seed: seed)
-        var used = LZFCompressor()
-        for _ in 0..<9 { _ = compressed(Array("a long enough text, a long enough text".utf8), &used, room: 100) }
-        for round in 0..<300 {
-            let count = 4 + Int(random.next(below: round % 10 == 0 ? 8188 : 300))
-            let letters = 1 + random.next(below: 255)
-            let input = (0..<count).map { _ in UInt8(random.next(below: letters)) }
-            var fresh = LZFCompressor()
-            let room = count + count / 16 + 8
-            #expect(compressed(input, &fresh, room: room) == compressed(input, &used, room: room), "round \(round)")
-        }
-    }
-
     @Test func garbageIsRefused() {
         var random = SystemRandomNumberGenerator()
         for _ in 0..<5000 {

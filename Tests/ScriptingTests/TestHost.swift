@@ -42,6 +42,8 @@ final class TestHost: ScriptHost {
         return withReply(version, keys, arguments) { interpreter.run("s", $0, keyCount: keys.count, $1) }
     }
 
+    func debugging<R>(_ debugger: ScriptDebugger, _ body: () -> R) -> R { debugger.debugging(interpreter, body) }
+
     func load(_ source: String) -> String? {
         Array(source.utf8).withUnsafeBytes { interpreter?.loadLibrary($0) }
     }

@@ -1,5 +1,6 @@
 import Commands
 import Engine
+import Histogram
 import Primitives
 import Testing
 @testable import Server
@@ -48,9 +49,30 @@ import Testing
     @Test func percentilesAreWithinOnePercentOfTheTruth() {
         var histogram = LatencyHistogram()
         for value in 1...10_000 as ClosedRange<UInt64> { histogram.record(value * 100) }
-        let median = Double(histogram.percentile(50)), high = Double(histogram.percentile(99))
+        let latencies = histogram.read()
+        let median = Double(latencies.percentile(50)), high = Double(latencies.percentile(99))
         #expect(abs(median - 500_000) / 500_000 < 0.01)
         #expect(abs(high - 990_000) / 990_000 < 0.01)
-        #expect(histogram.cumulative().last?.count == 10_000)
+        #expect(latencies.cumulative().last?.count == 10_000)
+        #expect(latencies.total == 10_000)
+    }
+
+    /// The buckets in which calls are counted are the library's: nothing is lost on the way.
+    @Test func latenciesAreThoseThatTheLibraryWouldHaveCounted() {
+        var random = RandomSource(seed: 7)
+        var ours = LatencyHistogram()
+        var library = Histogram<UInt64>(highestTrackableValue: 1_000_000_000, numberOfSignificantValueDigits: .two)
+        for _ in 0..<50_000 {
+            let value = min(random.next() >> UInt64(random.next(below: 60)), 2_000_000_000)
+            ours.record(value)
+            library.record(min(max(value, 1), 1_000_000_000))
+        }
+        let read = ours.read()
+        #expect(read.histogram.recordedValues().map { [$0.value, $0.count] }
+            == library.recordedValues().map { [$0.value, $0.count] })
+        for (microseconds, count) in read.cumulative() {
+            #expect(library.count(within: 0...(microseconds * 1000 + 999)) >= count)
+        }
+        #expect(read.cumulative().first?.microseconds == 1)
     }
 }

@@ -38,8 +38,7 @@ final class ServerRun {
     }
 
     static var program: URL {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent(".build/debug/swift-redis-server")
+        URL(fileURLWithPath: BuiltProgram.server)
     }
 
     var log: String { (try? String(contentsOfFile: directory.path("out.log"), encoding: .utf8)) ?? "" }

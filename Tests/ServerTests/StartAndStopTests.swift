@@ -34,7 +34,6 @@ import Testing
         #expect(try ServerRun.run("--logfile", "/nonexistent/log").error.contains("Can't open the log file"))
         #expect(try ServerRun.run("--loadmodule", "/x.so").status == 1)
         #expect(try ServerRun.run("--tls-port", "1").status == 1)
-        #expect(try ServerRun.run("--rename-command", "flushall", "").error.contains("does not rename commands"))
         #expect(try ServerRun.run("--rename-command", "nosuch", "x").error
             .contains("No such command in rename-command"))
     }

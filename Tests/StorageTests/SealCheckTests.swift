@@ -131,4 +131,33 @@ struct SealedDirectory {
         #expect(CheckRun(log.path, on: log.disk) { $0.fixes = true }.report.status == 0)
         #expect(log.disk.bytes(log.path) == good)
     }
+
+    /// A line of the manifest was lost, or an increment's type became HISTORY; --fix wrote it anew without that file.
+    @Test func aMendedManifestNamesAllThatTheGoodOneNamed() throws {
+        let log = try SealedDirectory()
+        let good = log.disk.bytes(log.path) ?? [], all = try log.records()
+        var damaged: [[UInt8]] = []
+        for index in good.indices {
+            for bit in 0..<8 {
+                var bytes = good
+                bytes[index] ^= 1 << bit
+                damaged.append(bytes)
+            }
+        }
+        let lines = good.split(separator: 10)
+        for line in lines.indices {
+            damaged.append(Array(lines.indices.filter { $0 != line }.map { lines[$0] + [10] }.joined()))
+            damaged.append(Array(lines[..<line].map { $0 + [10] }.joined()))
+        }
+        var mended = 0
+        for bytes in damaged {
+            let log = try SealedDirectory()
+            log.disk.put(log.path, bytes)
+            let text = String(decoding: bytes, as: UTF8.self)
+            guard CheckRun(log.path, on: log.disk, { $0.fixes = true }).report.status == 0 else { continue }
+            mended += 1
+            #expect(try log.records() == all, "\(text)")
+        }
+        #expect(mended > 0)
+    }
 }

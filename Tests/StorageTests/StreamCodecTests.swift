@@ -1,4 +1,5 @@
 import Encodings
+import Foundation
 import Keyspace
 import Primitives
 import TestSupport
@@ -30,6 +31,18 @@ import Testing
                 }
             }
         }
+        if let group = stream.group(("beta" as StaticString).bytes) {
+            group.release(StreamID(2000, 2), deliveryCount: 7)
+            group.release(StreamID(20_000, 2), deliveryCount: 0)
+        }
+        let producers = stream.makeProducers()
+        producers.pointee.maximumSize = 9
+        for number in 1...5 as ClosedRange<UInt64> {
+            let producer: StaticString = number % 2 == 0 ? "p" : "q"
+            let message: StaticString = number > 3 ? "one" : "two"
+            producers.pointee.remember(message.bytes, from: producer.bytes, StreamID(number * 1000, number % 3),
+                                       oldest: .minimum, maximumSize: 9)
+        }
         return stream.makeValue()
     }
 
@@ -39,7 +52,7 @@ import Testing
         return Array(output.bytes)
     }
 
-    @Test(arguments: [9, 10, 11, 12])
+    @Test(arguments: [9, 10, 11, 12, 13, 14])
     func whatIsWrittenIsReadBackTheSame(number: Int) throws {
         let version = RDBVersion(number)
         let value = makeStream()
@@ -52,6 +65,59 @@ import Testing
             #expect(stream.isConsistent() && stream.count == 21)
             #expect(stream.groups.count == 2 && stream.groups[0].pointee.consumers.count == 3)
             #expect(encoded(copy, version) == bytes)
+            #expect(stream.groups[1].pointee.releasedCount == 2)
+            let released = stream.groups[1].pointee.pending.pendingEntry(StreamID(2000, 2))?.pointee
+            #expect(released?.consumer == nil && released?.deliveryCount == 7 && released?.deliveryTime == 0)
+            #expect((stream.producers?.pointee.producers.count ?? 0) == (number < 13 ? 0 : 2))
+        }
+    }
+
+    /// A consumer may be called nothing; older types have the released entries with it.
+    @Test(arguments: [9, 11, 14]) func aConsumerWithoutANameKeepsWhatIsItsOwn(number: Int) throws {
+        let stream = StreamValue.create(), value = stream.makeValue()
+        stream.lastID = StreamID(9, 9)
+        let group = try #require(stream.addGroup(("g" as StaticString).bytes, lastID: StreamID(9, 9), entriesRead: 2))
+        let nameless = group.addConsumer(Bytes(start: nil, count: 0), seenTime: 5, activeTime: 5)
+        group.assign(StreamID(1, 1), to: nameless, deliveryTime: 3, deliveryCount: 1)
+        group.release(StreamID(2, 2), deliveryCount: 4)
+        let bytes = encoded(value, RDBVersion(number))
+        try bytes.withUnsafeBytes { raw throws -> Void in
+            var input = RDBInput(raw)
+            let copy = try StreamCodec.decode(StreamCodec.type(RDBVersion(number)), &input)
+            let group = StreamValue(copy).groups[0].pointee
+            #expect(group.consumers.count == 1 && group.releasedCount == 1)
+            #expect(group.consumers[0].pointee.pending.count == 1)
+            #expect(StreamValue(copy).isConsistent())
+        }
+    }
+
+    /// The AUX field in front of a key, for types without a place for it.
+    @Test func whatProducersSentIsKeptByOlderVersions() throws {
+        let database = UnsafeMutablePointer<Keyspace>.allocate(capacity: 1)
+        defer { database.deallocate() }
+        database.initialize(to: Keyspace(databaseCount: 1, seed: .random(), random: RandomSource(seed: 1)))
+        defer { database.deinitialize(count: 1) }
+        database.pointee.set(("s" as StaticString).bytes, to: makeStream(), in: 0)
+        for version in [9, 12, 13, 14] {
+            let place = try TemporaryDirectory(), path = place.path("dump.rdb")
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+            var options = RDBSnapshotOptions()
+            options.version = RDBVersion(version)
+            let failure = RDBSnapshotWriter.write(databases: database.pointee.databases, count: 1, to: descriptor,
+                                                  options: options) { _ in }
+            #expect(failure == 0)
+            close(descriptor)
+            var loaded = Keyspace(databaseCount: 1, seed: .random(), random: RandomSource(seed: 1))
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            try bytes.withUnsafeBytes { raw throws -> Void in
+                _ = try RDBLoader.load(RDBInput(raw), into: &loaded, options: RDBLoadOptions()) { _ in }
+            }
+            let found = loaded.find(("s" as StaticString).bytes, in: 0, .peek)
+            let entry = try #require(found)
+            let producers = try #require(StreamValue(entry).producers).pointee
+            #expect(producers.producers.count == 2 && producers.maximumSize == 9)
+            #expect(producers.entry(of: ("one" as StaticString).bytes, from: ("p" as StaticString).bytes,
+                                    oldest: .minimum) == StreamID(4000, 1), "version \(version)")
         }
     }
 
@@ -59,7 +125,7 @@ import Testing
         let seed: UInt64 = 77
         var random = RandomSource(seed: seed)
         let value = makeStream()
-        for number in [9, 10, 12] {
+        for number in [9, 10, 12, 14] {
             let version = RDBVersion(number)
             let whole = encoded(value, version)
             for round in 0..<3000 {

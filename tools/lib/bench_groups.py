@@ -140,10 +140,37 @@ class Groups:
 def show(row, floor):
     failed = sum(row["errors"].values())
     mark = " <" if max(row["cpu"], row["rate"]) < floor else (" (cpu)" if row["cpu"] < floor else "")
-    name = f"{row['command']} ({row['variant']})" if row["variant"] else row["command"]
-    print(f"{row['group']:13} {name:52} {row['rate']:6.2f} {row['cpu']:6.2f} {row['ours']:10.2f} "
+    print(f"{row['group']:13} {named(row):52} {row['rate']:6.2f} {row['cpu']:6.2f} {row['ours']:10.2f} "
           f"{row['theirs']:10.2f}{mark}"
           + (f" errors: {row['errors']['ours']}, {row['errors']['theirs']}" if failed else ""), flush=True)
+
+
+def named(row):
+    return f"{row['command']} ({row['variant']})" if row["variant"] else row["command"]
+
+
+def markdown(rows):
+    """The CPU ratios for docs/SPEED.md: a line a group, then each case."""
+    groups = list(dict.fromkeys(row["group"] for row in rows))
+    lines = ["| group | cases | median | least | below 1.0 |", "|---|---|---|---|---|"]
+    for group in groups:
+        ratios = sorted(row["cpu"] for row in rows if row["group"] == group)
+        least = min((row for row in rows if row["group"] == group), key=lambda row: row["cpu"])
+        lines.append(f"| {group} | {len(ratios)} | {statistics.median(ratios):.2f} | {ratios[0]:.2f} {named(least)} "
+                     f"| {sum(1 for ratio in ratios if ratio < 1)} |")
+    for group in groups:
+        lines += ["", f"**{group}**", ""]
+        line = ""
+        for row in rows:
+            if row["group"] != group:
+                continue
+            text = f"{named(row)} {row['cpu']:.2f}"
+            if line and len(line) + len(text) > 110:
+                lines.append(line + " ·")
+                line = ""
+            line += (" · " if line else "") + text
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def chosen(case, options):
@@ -165,6 +192,9 @@ def bench_groups(bench):
                 show(rows[-1], options.floor)
         groups.close()
     bench.group_rows = rows
+    if options.table:
+        with open(options.table, "w") as file:
+            file.write(markdown(rows))
     below = [row for row in rows if max(row["cpu"], row["rate"]) < options.floor]
     doubtful = [row for row in rows if row["cpu"] < options.floor and row not in below]
     print(f"# {len(rows)} cases; median ratio: rate {statistics.median(row['rate'] for row in rows):.2f}, "

@@ -7,8 +7,10 @@ connections are new). Before each line:
 Of the whole case, at its beginning:
     % resp3        HELLO 3 first                     % new VERSION   the yardstick is older: run ours alone, check `=`
     % nostate      don't compare the state at the end
+    % own OPTIONS  on two servers of its own, started with these options (name value name value …)
 In a command:
     @2 CMD …       on connection 2 (it may block; then its reply is read when `@2` stands alone, or at the end)
+    <id:2>         the number that the server gave to connection 2 (which the case has used before)
     <abc*50>       the text 50 times                 <f#*600>  600 arguments f1 … f600     <f#,v#*600>  f1 v1 f2 v2 …
     % wait MS      both sides rest
     % raw "BYTES"  sent as they are on a connection of its own; all that comes back, and whether it was closed, compares
@@ -46,7 +48,8 @@ class Case:
         return f"tools/compat.d/{self.group}.txt:{self.line}"
 
     def stepwise(self):
-        return any(step.client != 1 or step.wait or step.raw is not None for step in self.steps)
+        return any(step.client != 1 or step.wait or step.raw is not None
+                   or any(b"<id:" in part for part in step.arguments) for step in self.steps)
 
 
 def split(text):
@@ -109,7 +112,7 @@ def read_cases(path):
                 cases.append(case)
             if line.startswith("%"):
                 word, _, rest = line[1:].strip().partition(" ")
-                if word in ("resp3", "new", "nostate"):
+                if word in ("resp3", "new", "nostate", "own"):
                     case.flags[word] = rest
                 elif word in ("sort", "shape", "float", "ignore"):
                     mode = word
@@ -149,7 +152,14 @@ def play(side, case):
 
 
 def play_stepwise(side, case, protocol):
-    results, pending = [], {}
+    results, pending, numbers = [], {}, {}
+    asks = any(b"<id:" in argument for step in case.steps for argument in step.arguments)
+
+    def named(step):
+        """The step's arguments with the numbers of connections in them; a new connection is asked for its own."""
+        if asks and step.client not in numbers:
+            numbers[step.client] = b"%d" % side.client(step.client, protocol).call("CLIENT", "ID")[1]
+        return [re.sub(rb"<id:(\d)>", lambda match: numbers[int(match.group(1))], part) for part in step.arguments]
 
     def collect(number, seconds):
         step = pending.get(number)
@@ -165,11 +175,11 @@ def play_stepwise(side, case, protocol):
         elif not step.arguments:
             collect(step.client, 3)
         elif step.client == 1:
-            results.append((step, side.client(1, protocol).call(*step.arguments)))
+            results.append((step, side.client(1, protocol).call(*named(step))))
         else:
             collect(step.client, 3)
-            client = side.client(step.client, protocol)
-            client.send_raw(encode(step.arguments))
+            arguments, client = named(step), side.client(step.client, protocol)
+            client.send_raw(encode(arguments))
             pending[step.client] = step
             collect(step.client, 0.03)
     for number in sorted(pending):
@@ -184,8 +194,9 @@ def check_expected(step, reply, label):
                          f"{command_text(step.arguments)}\n      {label} {show(reply)}\n      wanted {step.expected}")
 
 
-def run_case(pair, case, ours_is_new):
-    """Gives (number of checks that passed, differences, useful). Not useful: a %new case when ours is old itself."""
+def run_case(pair, case, ours_is_new, answered=lambda command, reply: None):
+    """Gives (number of checks that passed, differences, useful). Not useful: a %new case when ours is old itself.
+    `answered` is told each command and what ours answered."""
     good, found, queue = 0, [], []
 
     def check(call, *arguments):
@@ -202,6 +213,7 @@ def run_case(pair, case, ours_is_new):
         if not ours_is_new:
             return 0, [], False
         for step, reply in play(pair.ours, case):
+            answered(step.arguments, reply)
             check(check_expected, step, reply, "ours  ")
         return good, found, True
     if case.stepwise():     # mostly waiting: both sides at once
@@ -209,6 +221,7 @@ def run_case(pair, case, ours_is_new):
     else:
         ours, theirs = play(pair.ours, case), play(pair.theirs, case)
     for (step, left), (_, right) in zip(ours, theirs):
+        answered(step.arguments or [b"RAW", step.raw], left)
         if step.raw is not None:
             check(pair.check, [b"RAW", step.raw], left, right, step.mode)
         elif step.client == 1:

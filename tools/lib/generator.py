@@ -1,22 +1,69 @@
 """Seeded random commands per group, over a small space of keys, fields and values.
 
 Only commands whose reply and effect are determined by the data (or whose reply compares modulo order) are drawn, so
-that two correct servers stay equal for ever. Most arguments are plausible; one in twelve is not.
+that two correct servers stay equal for ever. Most arguments are plausible; one in twelve is not. The rows stand in
+tools/compat.d/tables: random-data, random-control, random-newer.
 """
 import os
 import random
+
+from compare import CONTAINERS
 
 KEYS = [b"k%d" % number for number in range(6)]
 FIELDS = [b"f%d" % number for number in range(12)]
 ODD_VALUES = [b"", b"0", b"-1", b"1", b"12345", b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808",
               b"007", b"+5", b" 1", b"1.5", b"-0", b"3e2", b"a\x00\xff\r\n", b"x" * 44, b"y" * 45, b"z" * 64, b"w" * 65,
               b"abcabcabc" * 40, b"0123456789" * 300, "höß".encode(), b"inf", b"nan"]
+DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat.d")
 BAD_NUMBERS = [b"", b"abc", b"1.5", b"99999999999999999999", b" 1", b"1 ", b"0x10", b"+1"]
 SCORES = [b"0", b"1", b"-1", b"0.5", b"-2.25", b"1e3", b"100000", b"inf", b"-inf", b"+3", b"17179869184", b"7.125"]
 BAD_SCORES = [b"", b"nan", b"abc", b"1,5", b"infi"]
 LEX = [b"-", b"+", b"[a", b"(a", b"[f3", b"(f3", b"[f9", b"(zz"]
 BAD_LEX = [b"a", b"", b"{f"]
 RANGES = [b"0", b"1", b"-1", b"5", b"-5", b"(1", b"(0.5", b"-inf", b"+inf", b"inf", b"100", b"(1e3"]
+
+PAYLOADS = [bytes.fromhex(text) for text in (
+    "000568656c6c6f0a006372df766534200a", "00c00c0a003c2af8515c04bcd5",
+        "00c3091e017878e011000178780a00f0673fdf2001eb95",
+    "12010213130000000300010181620285636363636306ff0a00fdd64db4123141a1",
+    "0b0e0200000003000000010002002c010a00e510b28e7b9529aa",
+    "101414000000040082663103817602826632030101ff0a00604d790365ce5af1",
+    "11161600000004008266310301018266320383322e3504ff0a00decf011a9fc67582",
+    "130110000000000000000500000000000000011d1d0000000a0001010001010181660201010201000100018176020401ff0105010501000001"
+    "000a00b9dc3931cba8a05d")]
+DIRECTIVES = {          # what CONFIG SET is tried on: good and bad settings; none that changes what other commands do
+    b"hash-max-listpack-entries": [b"512", b"4", b"-1", b"x", b""], b"latency-monitor-threshold": [b"0", b"100", b"-5"],
+    b"slowlog-max-len": [b"128", b"0", b"-1"], b"maxmemory-samples": [b"5", b"0", b"3"], b"hz": [b"10", b"50", b"x"],
+    b"lazyfree-lazy-expire": [b"yes", b"no", b"maybe"], b"maxmemory-policy": [b"noeviction", b"nosuch"],
+    b"notify-keyspace-events": [b"", b"KEA", b"Kx", b"?"], b"list-compress-depth": [b"0", b"1", b"-1"],
+    b"proto-max-bulk-len": [b"512mb", b"536870912", b"5", b"1x"], b"nosuch": [b"x"], b"repl-timeout": [b"60", b"0"],
+    b"lua-time-limit": [b"5000", b"-1"], b"min-replicas-max-lag": [b"10", b"-1"], b"databases": [b"16"],
+    b"tcp-keepalive": [b"300", b"x"], b"save": [b"", b"10", b"x 1"], b"active-defrag-cycle-min": [b"1", b"100"],
+    b"client-output-buffer-limit": [b"normal 0 0 0", b"normal 0 0", b"nosuch 0 0 0"]}
+RULES = [b"on", b"off", b"nopass", b"resetpass", b">x", b"<x", b"~*", b"~k*", b"%R~k*", b"%RW~f*", b"allkeys",
+    b"resetkeys",
+         b"&*", b"&c*", b"allchannels", b"resetchannels", b"+@all", b"-@all", b"+get", b"-set", b"+@read",
+         b"-@dangerous",
+         b"+client|id", b"-config|set", b"(+set ~a*)", b"clearselectors", b"+nosuch", b"foo", b"", b"-@nosuch", b"%X~a",
+         b"#00", b"+get|x", b"~a b"]
+LUA_CALLS = [
+    b"return redis.call('%s', KEYS[1])" % name for name in (b"GET", b"TYPE", b"LLEN", b"INCR", b"TTL", b"HGETALL",
+    b"DUMPX")
+] + [
+    b"return redis.pcall('SET', KEYS[1], ARGV[1], 'XX', 'GET')", b"return redis.call('SET', KEYS[1], ARGV[1])",
+    b"return {redis.pcall('GET', KEYS[1]), redis.pcall('INCR', KEYS[1]), redis.pcall('GET', KEYS[2])}",
+    b"local r = redis.pcall('LPUSH', KEYS[1], unpack(ARGV)) return type(r) == 'table' and r.err or r",
+    b"redis.setresp(3) return redis.call('HGETALL', KEYS[2] or KEYS[1])",
+    b"redis.setresp(3) return redis.call('GET', 'none')",
+    b"redis.setresp(3) redis.call('ZADD', 'zz', '1.5', 'a') local d = redis.call('ZSCORE', 'zz', 'a') return d",
+    b"redis.call('SELECT', 1) return redis.call('SET', KEYS[1], 'db')", b"return redis.call()",
+    b"return redis.call(1, {})",
+    b"return redis.call('SET', KEYS[1])", b"return redis.pcall('SUBSCRIBE', 'c')", b"return redis.sha1hex(KEYS[1])",
+    b"return redis.error_reply('MY ' .. ARGV[1])", b"return redis.status_reply(KEYS[1])", b"return {KEYS, ARGV, #KEYS}",
+    b"local a = redis.call('RPUSH', KEYS[1], 'x', 2, 3.7) return {a, redis.call('LRANGE', KEYS[1], 0, -1)}",
+    b"return tonumber(redis.call('STRLEN', KEYS[1])) / 3", b"error({err = 'ERR mine'})", b"error('plain')",
+    b"return nosuch",
+    b"redis.call('SET', KEYS[1], 1) error('after the write')", b"return redis.call('APPEND', KEYS[1], ARGV[1] or '')"]
 
 
 PRESETS = {
@@ -42,21 +89,16 @@ def preset(label, group=None):
             for part in (name, chance.choice(values) if small and name != kept else values[0])]
 
 
-def absent():
-    """The commands of tools/compat.d/absent: a file that a stock server wrote with them can't be read yet."""
-    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "compat.d", "absent")
-    if not os.path.exists(path):
-        return set()
-    with open(path) as file:
-        return {name for line in file for name in line.split("#")[0].split()}
-
-
 class Generator:
-    def __init__(self, group, seed, excluded=()):
-        self.random = random.Random(f"{group}/{seed}")
+    def __init__(self, group, seed, excluded=(), blocking=False):
+        self.random = random.Random(f"{group}/{seed}" + ("/blocking" if blocking else ""))
         self.group = group
+        if blocking:
+            self.rows = [row for row in BLOCKING[group] if row[1] not in excluded]
+            self.weights, self.fresh = [row[0] for row in self.rows], 0
+            return
         groups = [g for g in TABLE if g != "mixed"] if group == "mixed" else [group, "common"]
-        rows = [row for name in groups for row in TABLE[name]]
+        rows = [row for name in groups for row in ALL[name]]
         # A set has no order that SORT BY nosort could keep.
         self.rows = [row for row in rows if row[1] not in excluded and not (group == "mixed" and "nosort" in row[2])]
         self.weights = [row[0] for row in self.rows]
@@ -249,8 +291,130 @@ class Generator:
         box = self.random.random() < 0.5
         return here + ([b"BYBOX", self.dist(), self.dist()] if box else [b"BYRADIUS", self.dist()]) + [self.unit()]
 
+    def ttlms0(self):
+        return self.random.choice((b"0", b"0", b"100000", b"-1", b"x"))
+
+    def atms(self):
+        return self.random.choice((b"4000000000000", b"3000000000000", b"1", b"0", b"-5", b"x", b"9223372036854775807"))
+
+    def payload(self):
+        payload = self.random.choice(PAYLOADS)
+        if self.random.random() < 0.1:
+            at = self.random.randrange(len(payload))
+            payload = payload[:at] + bytes([payload[at] ^ 1]) + payload[at + 1:self.random.choice((None, -1))]
+        return payload
+
+    def numkeys2(self):
+        return [b"2", self.k(), self.k()]
+
+    def numfields(self):
+        fields = self.fs()
+        return [b"%d" % (len(fields) if self.random.random() > 0.05 else self.random.choice((0, -1, 9)))] + fields
+
+    def real(self):
+        return b"%r" % (self.random.uniform(-1, 1) * 10 ** self.random.randint(-8, 15))
+
+    def seqid(self):
+        self.fresh += 1
+        return b"%d-*" % (10 + self.fresh - self.random.choice((0, 0, 1, 2, 5)))
+
+    def badttl(self):
+        """No time that is up while the test runs: none at all, past, or far away."""
+        return self.random.choice((b"0", b"-1", b"x", b"", b"1.5", b"9223372036854775807", b"99999999999999999999",
+                                   b"4000000000000", b"9223372036854775"))
+
+    def badtime(self):
+        return self.random.choice((b"x", b"-1", b"", b"99999999999999999999", b"1e300"))
+
+    def near(self):
+        return b"~"
+
+    def approx(self):
+        return self.random.choice((b"~", b"="))
+
+    def digest(self):
+        return self.random.choice((b"0000000000000000", b"x", b"b6acb9d84a38ff74", b"E1B1B6DD66F4D3DC"))
+
+    def channel(self):
+        return self.random.choice((b"c1", b"c2", b"news", b"k1", b"f2", b""))
+
+    def rule(self):
+        return self.random.choice(RULES)
+
+    def directive(self):
+        self.last = self.random.choice(list(DIRECTIVES))
+        return self.last
+
+    def setting(self):
+        return self.random.choice(DIRECTIVES[self.last])
+
+    def asked(self):
+        """A whole command of another group, to ask about."""
+        return self.random.choice((
+            [b"GET", self.k()], [b"MSET", self.k(), b"1", self.k(), b"2"], [b"ZUNIONSTORE", self.k()] + self.numkeys(),
+            [b"XREAD", b"COUNT", b"1", b"STREAMS", self.k(), self.k(), b"0", b"0"],
+            [b"LMPOP"] + self.numkeys() + [b"LEFT"],
+            [b"SORT", self.k(), b"STORE", self.k()], [b"EVAL", b"return 1"] + self.numkeys(), [b"NOSUCH", self.k()],
+            [b"MIGRATE", b"h", b"1", b"", b"0", b"1", b"KEYS", self.k(), self.k()], [b"SET", self.k(), b"v", b"GET"],
+            [b"GEORADIUS", self.k(), b"1", b"1", b"1", b"m", b"STORE", self.k()], [b"XGROUP", b"CREATE", self.k(),
+            b"g"],
+            [b"OBJECT", b"ENCODING", self.k()], [b"CONFIG", b"GET", b"*"], [b"RENAME", self.k(), self.k()],
+            [b"BITFIELD", self.k(), b"GET", b"u8", b"0"], [b"BZMPOP", b"0"] + self.numkeys() + [b"MIN"],
+            [b"MEMORY", b"USAGE", self.k()], [b"PUBLISH", b"c", b"x"], [b"FCALL", b"f"] + self.numkeys(),
+            [b"COPY", self.k()]))
+
+    def lua(self):
+        return b"return " + self.expression(3)
+
+    def luacall(self):
+        return self.random.choice(LUA_CALLS)
+
+    def expression(self, depth):
+        """A Lua expression whose value has one conversion to a reply."""
+        pick = self.random.choice
+        if depth == 0 or self.random.random() < 0.4:
+            return pick((b"1", b"-7", b"3.99", b"-3.99", b"1e15", b"true", b"false", b"nil", b"'a'", b"''",
+                         b"'a\\0b'", b"0", b"2^53",
+                         b"KEYS[1]", b"ARGV[1]", b"#ARGV", b"tostring(1.5)", b"redis.sha1hex('')", b"1 == 1",
+                         b"cjson.encode({1, 2})", b"bit.band(255, 15)", b"bit.tohex(-1)", b"tostring(10 / 4)",
+                         b"7 % 3"))
+        inner = self.expression(depth - 1)
+        return pick((
+            lambda: b"{%s}" % b", ".join(self.expression(depth - 1) for _ in range(self.random.randint(0, 3))),
+            lambda: b"{ok = 'fine'}", lambda: b"{err = 'My error'}", lambda: b"{double = 3.25}",
+            lambda: b"{map = {a = %s}}" % inner, lambda: b"{set = {x = true}}", lambda: b"{big_number = '123456789'}",
+            lambda: b"{verbatim_string = {string = 'txt', format = 'mkd'}}", lambda: b"{%s, nil, 3}" % inner,
+            lambda: b"tostring(%s)" % pick((b"1", b"nil", b"true", b"-0.5", b"1e100")), lambda: b"type(%s)" % inner,
+            lambda: b"cjson.decode('[1,2.5,\"x\",null,{\"a\":[true]}]')",
+            lambda: b"cmsgpack.unpack(cmsgpack.pack(%s))" % inner,
+            lambda: b"{struct.unpack('>I2s', struct.pack('>I2s', 7, 'ab'))}", lambda: b"redis.error_reply('E x')",
+            lambda: b"redis.status_reply('S')", lambda: b"select('#', %s)" % inner,
+            lambda: b"#cmsgpack.pack(%s)" % inner,
+            lambda: b"cjson.encode(%s)" % pick((b"{a = 1}", b"{1, 'x', false}", b"'q\"'", b"1/3", b"{}", b"1e20")),
+            lambda: b"string.format('%%5.2f|%%s|%%d', 1.005, 'x', 3.0)", lambda: b"{%s, {%s}}" % (inner, inner)))()
+
+    def library(self):
+        """A function library: good, or with one of the mistakes that FUNCTION LOAD tells apart."""
+        name = self.random.choice((b"l1", b"l2"))
+        call = b"redis.register_function"
+        return self.random.choice((
+            b"#!lua name=%s\n%s('f1', function(k, a) return {#k, a[1]} end)" % (name, call),
+            b"#!lua name=%s\n%s('f2', function(k, a) return redis.call('SET', k[1], a[1]) end)" % (name, call),
+            b"#!lua name=%s\n%s{function_name='f3', callback=function(k, a) return redis.call('GET', k[1]) end, "
+            b"flags={'no-writes'}, description='reads'}" % (name, call),
+            b"#!lua name=%s\nlocal x = 5\n%s('f1', function() x = x + 1 return x end)" % (name, call),
+            b"#!lua name=%s" % name, b"#!lua\nreturn", b"#!python name=x\n", b"return 1",
+            b"#!lua name=%s foo=1\n" % name,
+            b"#!lua name=%s\nsyntax error" % name, b"#!lua name=a-b\n%s('f', print)" % call,
+            b"#!lua name=%s\n%s('f 1', function() end)" % (name, call), b"#!lua name=%s\n%s('f1')" % (name, call),
+            b"#!lua name=%s\n%s{function_name='f1', callback=function() end, flags={'bad'}}" % (name, call)))
+
     def draw(self, word):
         """The arguments that one word of a row stands for."""
+        if "/" in word and not word.startswith("/"):
+            return [part for piece in self.random.choice(word.split("/")).split("~") for part in self.draw(piece)]
+        if word == '""':
+            return [b""]
         if word.startswith("<"):
             given = getattr(self, word[1:-1])()
             return given if isinstance(given, list) else [given]
@@ -265,9 +429,12 @@ class Generator:
             optional = word.endswith("?")
             if optional and self.random.random() < 0.5:
                 continue
-            for part in word.rstrip("?").split("~"):
+            word = word.rstrip("?") or "?"
+            for part in [word] if "/" in word else word.split("~"):
                 arguments += self.draw(part)
-        if row[1] in ("SPOP", "SORT"):
+        if row[1] in ("SPOP", "SORT", "HELLO", "RESET", "CLIENT|PAUSE", "CLIENT|KILL", "SHUTDOWN", "WAIT", "BLMOVEM",
+                      "COMMAND|GETKEYS", "COMMAND|GETKEYSANDFLAGS", "ACL|DRYRUN",
+                      "LATENCY|HISTOGRAM", "COMMAND|DOCS", "COMMAND|INFO", "COMMAND|LIST"):
             return arguments
         chance = self.random.random()
         if chance < 0.01 and len(arguments) > 1:
@@ -279,316 +446,22 @@ class Generator:
         return arguments
 
 
-def rows(text):
-    """Each line: weight, then the command; `<x>` draws, `a|b` chooses, `…?` is there half of the time, `~` joins."""
-    out = []
-    for line in text.strip().splitlines():
-        weight, _, rest = line.strip().partition(" ")
-        name = rest.split()[0]
-        if name in ("OBJECT", "XGROUP", "XINFO"):
-            name = "|".join(rest.split()[:2])
-        out.append((int(weight), name, rest))
-    return out
+def read_rows(name):
+    """Groups of a file of tools/compat.d/tables, in its order: rows of (weight, command, words)."""
+    groups, group = {}, None
+    with open(os.path.join(DIRECTORY, "tables", name)) as file:
+        for line in map(str.strip, file):
+            if line.startswith("["):
+                group = groups.setdefault(line.strip("[]"), [])
+            elif line and not line.startswith("#"):
+                weight, _, rest = line.partition(" ")
+                words = rest.split()
+                command = "|".join(words[:2]) if words[0] in CONTAINERS else words[0]
+                group.append((int(weight), command, rest))
+    return groups
 
 
-TABLE = {
-    "common": rows("""
-        1 DEL <keys>
-        1 TYPE <k>
-        1 EXISTS <keys>
-        1 OBJECT ENCODING <k>
-    """),
-    "generic": rows("""
-        6 SET <k> <v>
-        2 SADD <k> <vs>
-        2 RPUSH <k> <vs>
-        2 HSET <k> <fv>
-        2 ZADD <k> <sm>
-        2 DEL <keys>
-        2 UNLINK <keys>
-        2 EXISTS <keys>
-        2 TOUCH <keys>
-        3 TYPE <k>
-        3 OBJECT ENCODING <k>
-        1 OBJECT REFCOUNT nothing
-        3 RENAME <k> <k>
-        3 RENAMENX <k> <k>
-        3 COPY <k> <k> REPLACE?
-        1 COPY <k> <k> DB <n> REPLACE?
-        1 MOVE <k> <n>
-        3 EXPIRE <k> <ttl> NX|XX|GT|LT?
-        3 PEXPIRE <k> <ttlms> NX|XX|GT|LT?
-        2 EXPIREAT <k> <at> NX|XX|GT|LT?
-        1 PEXPIREAT <k> <at> NX|XX|GT|LT?
-        2 TTL <k>
-        2 PTTL <k>
-        2 EXPIRETIME <k>
-        2 PEXPIRETIME <k>
-        3 PERSIST <k>
-        2 KEYS <pat>
-        2 DBSIZE
-        2 SCAN 0 COUNT 100000 MATCH~<pat>?
-        1 SCAN 0 COUNT 100000 TYPE string|list|set|zset|hash|stream|none
-        2 SORT <k> LIMIT 0 <n> ALPHA
-        2 SORT <k> ALPHA ASC|DESC?
-        1 SORT <k>
-        1 SORT <k> GET # GET k*->f1 ALPHA
-        2 SORT <k> ALPHA STORE <k>
-        1 SORT_RO <k> ALPHA DESC
-        1 ECHO <v>
-        1 SELECT 0
-    """),
-    "string": rows("""
-        8 SET <k> <v>
-        1 SET <k> <v> NX|XX GET?
-        1 SET <k> <v> EX <ttl> GET?
-        1 SET <k> <v> PX <ttlms> XX?
-        1 SET <k> <v> KEEPTTL GET?
-        1 SET <k> <v> EXAT <at>
-        1 SET <k> <v> NX|XX|KEEPTTL|GET|BAD NX|XX|KEEPTTL|GET|EX
-        4 GET <k>
-        2 GETSET <k> <v>
-        2 GETDEL <k>
-        2 GETEX <k> EX|PX|EXAT~<ttl>?
-        1 GETEX <k> PERSIST
-        2 SETNX <k> <v>
-        1 SETEX <k> <ttl> <v>
-        1 PSETEX <k> <ttlms> <v>
-        3 APPEND <k> <v>
-        2 STRLEN <k>
-        3 INCR <k>
-        2 DECR <k>
-        2 INCRBY <k> <i>
-        2 DECRBY <k> <i>
-        3 INCRBYFLOAT <k> <fl>
-        3 SETRANGE <k> <small> <v>
-        3 GETRANGE <k> <i> <i>
-        1 SUBSTR <k> <i> <i>
-        2 MGET <keys>
-        2 MSET <kv>
-        2 MSETNX <kv>
-        2 LCS <k> <k> LEN?
-        1 LCS <k> <k> IDX MINMATCHLEN~<n>? WITHMATCHLEN?
-        3 SETBIT <k> <off> <bit>
-        3 GETBIT <k> <off>
-        2 BITCOUNT <k> <i> <i> BYTE|BIT?
-        1 BITCOUNT <k>
-        2 BITPOS <k> <bit> <i>? <i>? BIT?
-        2 BITOP AND|OR|XOR|NOT <k> <keys>
-        2 BITFIELD <k> SET u8|i5|u63|i64|u64 <small> <i> GET i8|u4 <small>
-        2 BITFIELD <k> OVERFLOW WRAP|SAT|FAIL INCRBY u8|i7|i64 #1|0|#3 <i>
-        1 BITFIELD_RO <k> GET u8 <small>
-        2 PFADD <k> <fs>
-        1 PFCOUNT <keys>
-        1 PFMERGE <k> <keys>
-        1 TTL <k>
-    """),
-    "bitmap": rows("""
-        3 SET <k> <v>
-        1 APPEND <k> <v>
-        1 SETRANGE <k> <small> <v>
-        1 GETRANGE <k> <i> <i>
-        1 GETSET <k> <v>
-        1 EXPIRE <k> <ttl>
-        1 RPUSH <k> <v>
-        6 SETBIT <k> <off> <bit>
-        4 GETBIT <k> <off>
-        3 BITCOUNT <k> <spot> <spot> BYTE|BIT?
-        1 BITCOUNT <k>
-        2 BITPOS <k> <bit>
-        2 BITPOS <k> <bit> <spot>
-        4 BITPOS <k> <bit> <spot> <spot> BYTE|BIT?
-        4 BITOP AND|OR|XOR <k> <keys>
-        2 BITOP NOT <k> <k>
-        8 BITFIELD <k> <fields>
-        2 BITFIELD_RO <k> GET <type> <at_bit> GET <type> <at_bit>
-    """),
-    "hyperloglog": rows("""
-        10 PFADD <k> <elements>
-        1 PFADD <k>
-        5 PFCOUNT <k>
-        3 PFCOUNT <keys>
-        3 PFMERGE <k> <keys>
-        1 PFDEBUG ENCODING <k>
-        1 PFDEBUG DECODE <k>
-        1 PFDEBUG TODENSE|ENCODING|DECODE|FOO <k>
-        1 PFDEBUG GETREG|DECODE|ENCODING <k>
-        1 SET <k> <v>
-        2 DEL <k>
-        2 COPY <k> <k> REPLACE
-        1 GETRANGE <k> 0 40
-        1 SETRANGE <k> 15 x
-        1 EXPIRE <k> <ttl>
-        2 STRLEN <k>
-    """),
-    "list": rows("""
-        6 RPUSH <k> <vs>
-        5 LPUSH <k> <vs>
-        2 LPUSHX <k> <vs>
-        2 RPUSHX <k> <vs>
-        4 LPOP <k> <n>?
-        4 RPOP <k> <n>?
-        2 LLEN <k>
-        4 LRANGE <k> <i> <i>
-        3 LINDEX <k> <i>
-        4 LSET <k> <i> <v>
-        4 LINSERT <k> BEFORE|AFTER <v> <v>
-        4 LREM <k> <i> <v>
-        3 LTRIM <k> <i> <i>
-        2 RPOPLPUSH <k> <k>
-        3 LMOVE <k> <k> LEFT|RIGHT LEFT|RIGHT
-        3 LPOS <k> <v> RANK~<i>? COUNT~<i>? MAXLEN~<i>?
-        2 LPOS <k> <f> RANK -1 COUNT 0
-        2 LMPOP <numkeys> LEFT|RIGHT COUNT~<n>?
-        1 SORT <k> ALPHA
-        1 SORT <k> BY nosort LIMIT <i> <i> GET # GET k*
-        1 SET <k> <v>
-    """),
-    "set": rows("""
-        8 SADD <k> <vs>
-        4 SREM <k> <vs>
-        2 SCARD <k>
-        3 SMEMBERS <k>
-        3 SISMEMBER <k> <v>
-        3 SMISMEMBER <k> <vs>
-        3 SMOVE <k> <k> <v>
-        2 SINTER <keys>
-        2 SUNION <keys>
-        2 SDIFF <keys>
-        2 SINTERSTORE <k> <keys>
-        2 SUNIONSTORE <k> <keys>
-        2 SDIFFSTORE <k> <keys>
-        2 SINTERCARD <numkeys> LIMIT~<i>?
-        1 SPOP <k> 100000
-        1 SPOP <k> 0
-        1 SRANDMEMBER <k> <n>
-        2 SSCAN <k> 0 COUNT 100000 MATCH~<pat>?
-        1 SORT <k> ALPHA
-        1 SET <k> <v>
-    """),
-    "hash": rows("""
-        8 HSET <k> <fv>
-        2 HMSET <k> <fv>
-        3 HSETNX <k> <f> <v>
-        3 HGET <k> <f>
-        3 HMGET <k> <fs>
-        3 HGETALL <k>
-        4 HDEL <k> <fs>
-        2 HLEN <k>
-        2 HEXISTS <k> <f>
-        2 HSTRLEN <k> <f>
-        2 HKEYS <k>
-        2 HVALS <k>
-        3 HINCRBY <k> <f> <i>
-        3 HINCRBYFLOAT <k> <f> <fl>
-        1 HRANDFIELD <k> <n>
-        1 HRANDFIELD <k> 100000 WITHVALUES
-        2 HSCAN <k> 0 COUNT 100000 MATCH~<pat>?
-        1 SET <k> <v>
-    """),
-    "sorted-set": rows("""
-        8 ZADD <k> <sm>
-        4 ZADD <lk> <lm>
-        3 ZADD <k> NX|XX|GT|LT CH? <sm>
-        2 ZADD <k> NX|XX|GT|LT|CH GT|LT|INCR <sm>
-        3 ZINCRBY <k> <s> <f>
-        3 ZREM <k> <fs>
-        2 ZSCORE <k> <f>
-        2 ZMSCORE <k> <fs>
-        2 ZCARD <k>
-        2 ZCOUNT <k> <r> <r>
-        2 ZLEXCOUNT <lk> <lex> <lex>
-        2 ZRANK <k> <f>
-        2 ZREVRANK <k> <f>
-        3 ZRANGE <k> <i> <i> REV? WITHSCORES?
-        3 ZRANGE <k> <r> <r> BYSCORE REV? LIMIT <i> <i>
-        2 ZRANGE <lk> <lex> <lex> BYLEX REV?
-        2 ZREVRANGE <k> <i> <i> WITHSCORES?
-        2 ZRANGEBYSCORE <k> <r> <r> WITHSCORES?
-        2 ZREVRANGEBYSCORE <k> <r> <r> LIMIT <i> <i>
-        1 ZRANGEBYLEX <lk> <lex> <lex>
-        1 ZREVRANGEBYLEX <lk> <lex> <lex>
-        2 ZRANGESTORE <k> <k> <i> <i> REV?
-        1 ZRANGESTORE <k> <k> <r> <r> BYSCORE LIMIT <i> <i>
-        2 ZPOPMIN <k> <n>?
-        2 ZPOPMAX <k> <n>?
-        2 ZMPOP <numkeys> MIN|MAX COUNT~<n>?
-        2 ZREMRANGEBYRANK <k> <i> <i>
-        2 ZREMRANGEBYSCORE <k> <r> <r>
-        2 ZREMRANGEBYLEX <lk> <lex> <lex>
-        2 ZUNION <numkeys> WITHSCORES?
-        2 ZINTER <numkeys> AGGREGATE SUM|MIN|MAX WITHSCORES?
-        2 ZDIFF <numkeys> WITHSCORES?
-        2 ZUNIONSTORE <k> 2 <k> <k> WEIGHTS <w> <w> AGGREGATE SUM|MIN|MAX
-        2 ZINTERSTORE <k> <numkeys>
-        2 ZDIFFSTORE <k> <numkeys>
-        2 ZINTERCARD <numkeys> LIMIT~<i>?
-        1 ZRANDMEMBER <k> <n>
-        2 ZSCAN <k> 0 COUNT 100000 MATCH~<pat>?
-        1 SADD <k> <fs>
-        1 SET <k> <v>
-    """),
-    "geo": rows("""
-        8 GEOADD <k> <places>
-        3 GEOADD <k> NX|XX|CH <places>
-        3 GEOPOS <k> <fs>
-        3 GEOHASH <k> <fs>
-        3 GEODIST <k> <f> <f> <unit>?
-        2 ZREM <k> <f>
-        5 GEOSEARCH <k> <around> WITHDIST? WITHHASH? WITHCOORD?
-        4 GEOSEARCH <k> <around> ASC|DESC COUNT <n> WITHDIST?
-        3 GEOSEARCH <k> <around> COUNT <n> ANY?
-        2 GEOSEARCHSTORE <k> <k> <around>
-        1 GEOSEARCHSTORE <k> <k> <around> ASC|DESC? COUNT <n>
-        2 GEORADIUS <k> <lon> <dist> <unit> WITHDIST? WITHHASH? WITHCOORD? ASC|DESC?
-        1 GEORADIUS <k> <lon> <dist> <unit> COUNT <n> STORE <k>
-        1 GEORADIUS_RO <k> <lon> <dist> <unit> COUNT <n> ANY?
-        2 GEORADIUSBYMEMBER <k> <f> <dist> <unit> WITHDIST? ASC|DESC?
-        1 GEORADIUSBYMEMBER <k> <f> <dist> <unit> STORE <k>
-        1 GEORADIUSBYMEMBER_RO <k> <f> <dist> <unit> ASC|DESC
-        2 ZRANGE <k> 0 -1 WITHSCORES
-        1 SET <k> <v>
-    """),
-    "stream": rows("""
-        9 XADD <k> <newid> <f> <v>
-        2 XADD <k> NOMKSTREAM? MAXLEN =? <n> <newid> <f> <v>
-        1 XADD <k> MINID <id> <newid> <f> <v>
-        2 XLEN <k>
-        3 XRANGE <k> <id> <id>
-        2 XRANGE <k> - + COUNT <n>
-        2 XREVRANGE <k> + - COUNT <n>
-        3 XDEL <k> <id> <id>
-        2 XTRIM <k> MAXLEN =? <n>
-        1 XTRIM <k> MINID <id>
-        2 XREAD COUNT <n> STREAMS <k> <id>
-        2 XGROUP CREATE <k> g1|g2 <id>
-        1 XGROUP CREATE <k> g1|g2 $ MKSTREAM?
-        1 XGROUP SETID <k> g1|g2 <id>
-        1 XGROUP DESTROY <k> g1|g2
-        1 XGROUP CREATECONSUMER <k> g1|g2 c1|c2
-        1 XGROUP DELCONSUMER <k> g1|g2 c1|c2
-        4 XREADGROUP GROUP g1|g2 c1|c2 COUNT <n> STREAMS <k> >
-        2 XREADGROUP GROUP g1|g2 c1|c2 STREAMS <k> 0
-        3 XACK <k> g1|g2 <id> <id>
-        2 XPENDING <k> g1|g2
-        1 XCLAIM <k> g1|g2 c1|c2 0 <id> JUSTID
-        1 XAUTOCLAIM <k> g1|g2 c1|c2 0 0 JUSTID
-        1 XSETID <k> <newid>
-        1 SET <k> <v>
-    """),
-    "transactions": rows("""
-        4 MULTI
-        5 EXEC
-        1 DISCARD
-        2 WATCH <keys>
-        1 UNWATCH
-        4 SET <k> <v>
-        3 INCR <k>
-        2 GET <k>
-        2 RPUSH <k> <v>
-        2 SADD <k> <v>
-        1 NOSUCH <k>
-        1 HSET <k> <f>
-    """),
-}
+TABLE = read_rows("random-data")
 TABLE["mixed"] = []
+CONTROL, NEWER, BLOCKING = (read_rows(f"random-{name}") for name in ("control", "newer", "blocking"))
+ALL = {**TABLE, **CONTROL, **NEWER}

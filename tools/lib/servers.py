@@ -16,6 +16,7 @@ import time
 from resp import Client, Disconnected
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("SWIFT_REDIS_BUILD", ".build")       # another build folder: tools/lib/sanitize
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _started = []
@@ -30,10 +31,10 @@ def binary(which, configuration=None):
     if which.startswith("ours"):
         name = "swift-redis" + (which[4:] or "-server")
         for choice in [configuration] if configuration else ["release", "debug"]:
-            path = os.path.join(ROOT, ".build", choice, name)
+            path = os.path.join(ROOT, BUILD, choice, name)
             if os.path.exists(path):
                 return path
-        raise SystemExit(f"no {name} in .build/{configuration or '{release,debug}'}: build it first (swift build)")
+        raise SystemExit(f"no {name} in {BUILD}/{configuration or '{release,debug}'}: build it first (swift build)")
     if which == "redis":
         which = "redis-server"
     found = which if "/" in which else shutil.which(which)
@@ -61,6 +62,7 @@ class Server:
 
     def __init__(self, which, options=None, directory=None, configuration=None, environment=None, tls=None):
         self.which = which
+        self.configuration = configuration
         self.path = binary(which, configuration)
         self.directory = directory or scratch()
         self.options = {"save": "", "appendonly": "no", "enable-debug-command": "yes",
@@ -118,7 +120,7 @@ class Server:
                 raise StartFailed(f"{self.which} ended with status {self.process.returncode}:\n{self.log()[-2000:]}")
             try:
                 with self.client(timeout=5) as client:
-                    if client.call("PING") == ("+", b"PONG"):
+                    if client.call("PING") in (("+", b"PONG"), ("-", b"NOAUTH Authentication required.")):
                         return self
             except (Disconnected, TimeoutError):
                 pass

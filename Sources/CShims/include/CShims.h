@@ -29,8 +29,10 @@ void sr_set_timer_slack(unsigned long nanoseconds);
 /// How many processors the calling thread may run on, and the number of the one it runs on.
 int sr_processor_count(void);
 int sr_current_processor(void);
-/// From here on the calling thread runs on this processor alone.
+/// From here on the calling thread runs on this processor alone, until it may run again where it might before. A child
+/// of `sr_fork` runs where it wants; a thread's threads don't: let it move freely before it starts one.
 void sr_stay_on_processor(int processor);
+void sr_move_freely(void);
 
 /// malloc/realloc/free that keep the sum of usable sizes. Never return NULL: running out of memory ends the process.
 void *sr_malloc(size_t byteCount);
@@ -42,6 +44,8 @@ void sr_free(void *pointer);
 size_t sr_usable_size(const void *pointer);
 /// Bytes handed out by the functions above and not freed yet, as the allocator rounds them.
 size_t sr_used_memory(void);
+/// Whether small blocks come from slabs in this build; malloc serves them where a sanitizer is to see them.
+int sr_slabs_serve(void);
 /// Asks for the cache line at an address, which need not be mapped.
 static inline void sr_prefetch(const void *address) { __builtin_prefetch(address); }
 

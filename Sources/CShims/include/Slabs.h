@@ -2,6 +2,16 @@
 #pragma once
 #include <stddef.h>
 
+// Whoever looks for misuse of memory sees into malloc's blocks, not into ours: under a sanitizer malloc serves all.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SR_SLABS_SERVE 0
+#endif
+#endif
+#ifndef SR_SLABS_SERVE
+#define SR_SLABS_SERVE 1
+#endif
+
 #define SR_SLAB_LARGEST 512
 
 /// A block of at least `byteCount` (1 to SR_SLAB_LARGEST) bytes, aligned to 8, or to 16 if its size is a multiple of

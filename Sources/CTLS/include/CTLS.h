@@ -32,6 +32,9 @@ typedef struct {
 
 /// NULL: `error` (terminated) says which directive or file is wrong, and why.
 sr_tls_context *sr_tls_context_create(const sr_tls_settings *settings, char *error, size_t room);
+/// For connections to other servers: they must have certificates of the authorities; the client's certificate is shown
+/// to them, else the server's, if there is one.
+sr_tls_context *sr_tls_client_context_create(const sr_tls_settings *settings, char *error, size_t room);
 void sr_tls_context_free(sr_tls_context *context);
 /// Seconds until the server's certificate ends, negative when it has.
 int64_t sr_tls_context_lifetime(const sr_tls_context *context);
@@ -41,6 +44,8 @@ enum { SR_TLS_ENDED = 0, SR_TLS_WANTS_READ = -1, SR_TLS_WANTS_WRITE = -2, SR_TLS
 
 /// The server's side of a connection over `descriptor`; NULL: no memory.
 sr_tls_stream *sr_tls_stream_accept(sr_tls_context *context, int descriptor);
+/// The client's side likewise, with a client's context.
+sr_tls_stream *sr_tls_stream_connect(sr_tls_context *context, int descriptor);
 void sr_tls_stream_free(sr_tls_stream *stream);
 /// 1: done.
 int sr_tls_handshake(sr_tls_stream *stream);

@@ -300,7 +300,7 @@ package enum HashCommands {
     static func hscan(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         let start = try ScanOptions.cursor(call, 2)
         guard let hash = try hash(&keyspace, call, .read) else { ScanOptions.replyNothing(call); return }
-        let options = try ScanOptions(call, start, from: 3, allowsNoValues: true)
+        let options = try ScanOptions(call, start, from: 3, noValuesWord: "NOVALUES")
         call.reply.array(2)
         let mark = call.reply.beginDeferred()
         var count = 0, cursor = options.cursor, steps = options.count * 10, visited = 0
@@ -351,7 +351,7 @@ package enum HashCommands {
         beginPairs(wanted, withValues, writer)
         var left = wanted, unseen = hash.count
         let context = keyspace.context
-        if SeenPlaces.suits(wanted, of: unseen) {
+        if SeenPlaces.suits(wanted, of: unseen, hash.encoding) {
             let seen = SeenPlaces(wanted)
             while left > 0 {
                 hash.withRandomField(&context.pointee.random) { field, value, place in

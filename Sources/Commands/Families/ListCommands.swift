@@ -73,9 +73,11 @@ package enum ListCommands {
         guard let entry = try call.entry(&keyspace, 1, .list, .write) else { throw .noSuchKey }
         let index = try call.integer(2)
         var list = ListValue(entry)
-        guard list.cursor(at: Int(index)) != nil else { throw .indexOutOfRange }
+        guard var cursor = list.cursor(at: Int(index)) else { throw .indexOutOfRange }
+        let encoding = list.encoding
         list.prepare(adding: 1, bytes: call[3].count, keyspace.thresholds)
-        if let cursor = list.cursor(at: Int(index)) { list.replace(cursor, with: call[3], keyspace.thresholds) }
+        if list.encoding != encoding, let moved = list.cursor(at: Int(index)) { cursor = moved }
+        list.replace(cursor, with: call[3], keyspace.thresholds)
         list.convertToListpackIfSmall(shrunk: true, keyspace.thresholds)
         list.store(entry)
         call.modified(call[1], .list, "lset")
@@ -226,7 +228,8 @@ package enum ListCommands {
         } else {
             list.removeRange(0, count)
         }
-        call.modified(call[1], .list, "ltrim", changes: max(count - list.count, 1))
+        // Nothing cut off: announced, and not logged.
+        call.modified(call[1], .list, "ltrim", changes: count - list.count)
         storeShrunk(&keyspace, list, entry, call[1], call)
         call.reply.ok()
     }

@@ -8,13 +8,14 @@ package struct ScanOptions {
     package var count = 10
     package var pattern: Bytes?
     package var type: Bytes?
+    /// Fields or members alone.
     package var noValues = false
 
     /// - Parameters:
     ///   - from: index of the first option.
-    ///   - allowsType: SCAN only; `allowsNoValues`: HSCAN only.
-    package init(_ call: Call, _ cursor: UInt64, from: Int, allowsType: Bool = false, allowsNoValues: Bool = false)
-        throws(CommandError) {
+    ///   - allowsType: SCAN only; `noValuesWord`: HSCAN's and ZSCAN's for fields or members alone.
+    package init(_ call: Call, _ cursor: UInt64, from: Int, allowsType: Bool = false,
+                 noValuesWord: StaticString? = nil) throws(CommandError) {
         self.cursor = cursor
         var index = from
         while index < call.count {
@@ -31,9 +32,13 @@ package struct ScanOptions {
             } else if allowsType && hasNext && call.isWord(index, "TYPE") {
                 type = call[index + 1]
                 index += 2
-            } else if allowsNoValues && call.isWord(index, "NOVALUES") {
+            } else if let noValuesWord, call.isWord(index, noValuesWord) {
                 noValues = true
                 index += 1
+            } else if call.isWord(index, "NOVALUES") {
+                throw .text("ERR NOVALUES option can only be used in HSCAN")
+            } else if call.isWord(index, "NOSCORES") {
+                throw .text("ERR NOSCORES option can only be used in ZSCAN")
             } else {
                 throw .syntax
             }

@@ -26,6 +26,9 @@ extension SetCommands {
         }
         let ordered = present.sorted { $0.count < $1.count }
         let others = ordered.dropFirst()
+        // Of two intsets of like size; the smaller one is looked up in a much bigger one.
+        if ordered.count == 2, ordered[1].count < ordered[0].count * 8,
+           ordered[0].forEachCommon(ordered[1], visit) { return }
         ordered[0].forEach { member in
             for other in others where !other.contains(member) { return true }
             return visit(member)
@@ -62,6 +65,10 @@ extension SetCommands {
             lengths.append($0.count)
             return true
         }
+        // What can't stay a listpack does not begin as one, where each member is looked for.
+        if result.encoding == .listpack, lengths.count > keyspace.thresholds.setMaxListpackEntries {
+            result.convertToTable(keyspace.context, expected: lengths.count)
+        }
         add(members.bytes, lengths, to: &result, keyspace)
         result.convertToIntsetIfPossible(keyspace)
         store(&keyspace, &call, result, "sinterstore")
@@ -71,7 +78,7 @@ extension SetCommands {
                             _ keyspace: borrowing Keyspace) {
         var offset = 0
         for length in lengths {
-            _ = result.add(Bytes(rebasing: members[offset..<(offset + length)]), keyspace)
+            result.addNew(Bytes(rebasing: members[offset..<(offset + length)]), keyspace)
             offset += length
         }
     }

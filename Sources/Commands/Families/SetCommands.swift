@@ -129,7 +129,12 @@ package enum SetCommands {
     }
 
     static func smove(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        guard let source = try call.entry(&keyspace, 1, .set, .write) else { call.reply.integer(0); return }
+        guard let source = try call.entry(&keyspace, 1, .set, .write) else {
+            // Looked at all the same: it may be past its time.
+            _ = keyspace.find(call[2], in: call.database, .write)
+            call.reply.integer(0)
+            return
+        }
         let target = try call.entry(&keyspace, 2, .set, .write)
         var from = SetValue(source)
         if source == target {
@@ -252,7 +257,7 @@ package enum SetCommands {
         call.reply.array(wanted)
         let size = set.count
         let random = keyspace.context
-        if SeenPlaces.suits(wanted, of: size) { return replyFew(set, wanted, call, random) }
+        if SeenPlaces.suits(wanted, of: size, set.encoding) { return replyFew(set, wanted, call, random) }
         var left = wanted, unseen = size
         let reply = call.reply
         set.forEach { member in

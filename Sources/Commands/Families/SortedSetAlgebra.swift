@@ -110,8 +110,13 @@ extension SortedSetCommands {
 
     /// What a score of the operand at `place` counts.
     private static func weighted(_ score: Double, _ place: Int, _ plan: Plan) -> Double {
-        if plan.aggregate == .count { return plan.weights[place] }
-        let product = score * plan.weights[place]
+        weighted(score, by: plan.weights[place], plan.aggregate)
+    }
+
+    @inline(__always)
+    private static func weighted(_ score: Double, by weight: Double, _ aggregate: Aggregate) -> Double {
+        if aggregate == .count { return weight }
+        let product = score * weight
         return product.isNaN ? 0 : product
     }
 
@@ -137,14 +142,20 @@ extension SortedSetCommands {
 
     /// Visits the members that all operands have; `visit` answers false to stop.
     private static func intersect(_ plan: Plan, _ visit: (Bytes, Double) -> Bool) {
-        let order = smallestFirst(plan)
-        plan.operands[order[0]].forEach { member, score in
-            var total = weighted(score, order[0], plan)
-            for place in order.dropFirst() {
-                guard let other = plan.operands[place].score(of: member) else { return true }
-                total = aggregate(total, weighted(other, place, plan), plan.aggregate)
+        let how = plan.aggregate
+        let ordered = smallestFirst(plan).map { (operand: plan.operands[$0], weight: plan.weights[$0]) }
+        // Lent as a buffer: no array is retained for each member.
+        ordered.withUnsafeBufferPointer { all in
+            all[0].operand.forEach { member, score in
+                var total = weighted(score, by: all[0].weight, how)
+                for place in 1..<all.count {
+                    guard let other = all[place].operand.score(of: member) else { return true }
+                    // No number (0 × inf) counts as 0 in the first operand; in others it wins against nothing.
+                    let weight = all[place].weight
+                    total = aggregate(total, how == .count ? weight : other * weight, how)
+                }
+                return visit(member, total)
             }
-            return visit(member, total)
         }
     }
 

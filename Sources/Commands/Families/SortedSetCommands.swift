@@ -180,7 +180,8 @@ package enum SortedSetCommands {
     static func zscan(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         let start = try ScanOptions.cursor(call, 2)
         guard let set = try sortedSet(&keyspace, call) else { ScanOptions.replyNothing(call); return }
-        let options = try ScanOptions(call, start, from: 3)
+        // The word is Valkey's.
+        let options = try ScanOptions(call, start, from: 3, noValuesWord: "NOSCORES")
         call.reply.array(2)
         let mark = call.reply.beginDeferred()
         var count = 0, cursor = options.cursor, steps = options.count * 10, visited = 0
@@ -194,8 +195,10 @@ package enum SortedSetCommands {
                 }
                 guard accepted else { return }
                 HashCommands.reply(member, writer)
+                count += 1
+                if options.noValues { return }
                 writer.double(score)
-                count += 2
+                count += 1
             }
             steps -= 1
         } while cursor != 0 && steps > 0 && visited < options.count
@@ -232,7 +235,7 @@ package enum SortedSetCommands {
         beginPairs(wanted, withScores, writer)
         var left = wanted, unseen = set.count
         let context = keyspace.context
-        if SeenPlaces.suits(wanted, of: unseen) {
+        if SeenPlaces.suits(wanted, of: unseen, set.encoding) {
             let seen = SeenPlaces(wanted)
             while left > 0 {
                 set.withRandomMember(&context.pointee.random) { member, score, place in

@@ -124,8 +124,8 @@ extension SortedSetCommands {
     }
 
     static func bzmpop(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let timeout = try call.timeout(1)
         let (keys, end, count) = try parsePop(call, 2)
+        let timeout = try call.timeout(1)
         if try popFirst(&keyspace, &call, keys, end, count) { return }
         if !call.mayBlock { call.reply.nullArray(); return }
         call.block(firstKey: keys.lowerBound, keyCount: keys.count, timeoutMilliseconds: timeout,

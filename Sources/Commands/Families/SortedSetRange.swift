@@ -160,7 +160,7 @@ extension SortedSetCommands {
             } else if by == .unsaid && call.isWord(index, "BYLEX") { by = .lex } else { throw .syntax }
             index += 1
         }
-        if hasLimit && by == .unsaid {
+        if request.limit != -1 && by == .unsaid {
             throw .text("ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX")
         }
         if request.withScores && by == .lex {

@@ -248,12 +248,21 @@ package struct RuleReader {
         selector.note(rule, allows: true)
     }
 
-    private func command(_ name: [UInt8]) -> Int? { name.withUnsafeBytes { table.findFullName($0) } }
+    /// Rules call commands by their own names, whatever clients call them.
+    private func command(_ name: [UInt8]) -> Int? { name.withUnsafeBytes { table.findOriginalFullName($0) } }
 }
 
 extension CommandTable {
     /// The id of `name` or `container|subcommand`.
     package func findFullName(_ name: Bytes) -> Int? {
+        findFullName(name, container: find)
+    }
+
+    package func findOriginalFullName(_ name: Bytes) -> Int? {
+        findFullName(name, container: findOriginal)
+    }
+
+    private func findFullName(_ name: Bytes, container find: (Bytes) -> Int?) -> Int? {
         guard let bar = name.firstIndex(of: UInt8(ascii: "|")) else { return find(name) }
         guard let container = find(Bytes(rebasing: name[..<bar])) else { return nil }
         return findSubcommand(name.from(bar + 1), of: container)

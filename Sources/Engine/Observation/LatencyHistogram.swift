@@ -1,22 +1,63 @@
 import Histogram
 
-// How long the calls of one command took, in an HDR histogram of 1 ns to 1 s, two digits of each value kept: 128
-// buckets to a power of two, 24 KB. A call costs one increment.
+// How long the calls of one command took.
+//
+// Calls are counted in raw memory: log-linear buckets, 128 to each power of two, from 1 ns to 1 s, 24 KB; a call costs
+// one increment. They are the buckets that HdrHistogram makes for two significant digits; whoever wants to know
+// something gets such a histogram, and asks it. (Why they are not counted there: docs/ARCHITECTURE.md.)
 
 package struct LatencyHistogram: ~Copyable {
+    private static let linear = 256
+    private static let perPower = 128
+    private static let bucketCount = 256 + 22 * 128
     /// Longer calls count as this long.
     private static let longest: UInt64 = 1_000_000_000
 
-    private var histogram = Histogram<UInt64>(highestTrackableValue: longest, numberOfSignificantValueDigits: .two)
+    private let counts: UnsafeMutablePointer<UInt64>
+    package private(set) var total: UInt64 = 0
 
-    package init() {}
+    package init() {
+        counts = .allocate(capacity: Self.bucketCount)
+        counts.initialize(repeating: 0, count: Self.bucketCount)
+    }
+
+    deinit { counts.deallocate() }
+
+    package mutating func record(_ nanoseconds: UInt64) {
+        counts[Self.index(min(max(nanoseconds, 1), Self.longest))] += 1
+        total += 1
+    }
+
+    private static func index(_ value: UInt64) -> Int {
+        if value < 256 { return Int(value) }
+        let power = 63 - value.leadingZeroBitCount
+        let part = Int(value >> UInt64(power - 7))
+        return linear + (power - 8) * perPower + part - perPower
+    }
+
+    /// The largest value that counts in the same bucket.
+    private static func upperBound(_ index: Int) -> UInt64 {
+        if index < linear { return UInt64(index) }
+        let power = (index - linear) / perPower + 8
+        let part = UInt64((index - linear) % perPower + perPower)
+        return ((part + 1) << UInt64(power - 7)) - 1
+    }
+
+    /// What was counted so far.
+    package func read() -> LatencyDistribution {
+        var histogram = Histogram<UInt64>(highestTrackableValue: Self.longest, numberOfSignificantValueDigits: .two)
+        for index in 0..<Self.bucketCount where counts[index] > 0 {
+            histogram.record(Self.upperBound(index), count: counts[index])
+        }
+        return LatencyDistribution(histogram: histogram)
+    }
+}
+
+/// A histogram's answers.
+package struct LatencyDistribution {
+    package let histogram: Histogram<UInt64>
 
     package var total: UInt64 { histogram.totalCount }
-
-    @inline(__always)
-    package mutating func record(_ nanoseconds: UInt64) {
-        histogram.record(min(max(nanoseconds, 1), Self.longest))
-    }
 
     /// The value that `percent` of the calls did not exceed, in nanoseconds; 0: there were none.
     package func percentile(_ percent: Double) -> UInt64 { histogram.valueAtPercentile(percent) }
@@ -26,10 +67,9 @@ package struct LatencyHistogram: ~Copyable {
         var rows: [(microseconds: UInt64, count: UInt64)] = []
         var level: UInt64 = 1024
         while (rows.last?.count ?? 0) < total {
-            let bound = histogram.highestEquivalentForValue(min(level, Self.longest))
+            let bound = histogram.highestEquivalentForValue(level)
             let count = histogram.count(within: 0...bound)
             if count > rows.last?.count ?? 0 { rows.append((bound / 1000, count)) }
-            if level > Self.longest { break }
             level *= 2
         }
         return rows

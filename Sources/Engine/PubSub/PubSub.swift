@@ -51,18 +51,26 @@ extension Engine {
         guard let place = session.subscriptions.names[kind.rawValue].firstIndex(of: name) else { return }
         session.subscriptions.names[kind.rawValue].remove(at: place)
         session.subscriptions.byteCount -= Subscriptions.bytes(of: name)
-        subscribers[kind.rawValue][name]?.removeAll { $0 === session }
-        if subscribers[kind.rawValue][name]?.isEmpty == true { subscribers[kind.rawValue][name] = nil }
-        session.subscriptions.isEmpty = session.subscriptions.names.allSatisfy(\.isEmpty)
+        forget(session, kind, name)
+        session.subscriptions.isEmpty = session.subscriptions.names.allSatisfy { $0.isEmpty }
         if session.subscriptions.isEmpty { session.kind = .normal }
+    }
+
+    /// Takes it off the table of listeners.
+    private func forget(_ session: Session, _ kind: SubscriptionKind, _ name: [UInt8]) {
+        guard let index = subscribers[kind.rawValue].index(forKey: name) else { return }
+        subscribers[kind.rawValue].values[index].removeAll { $0 === session }
+        if subscribers[kind.rawValue].values[index].isEmpty { subscribers[kind.rawValue].remove(at: index) }
     }
 
     /// Without a word: the connection is gone or begins anew.
     package func unsubscribeAll(_ session: Session) {
         if session.subscriptions.isEmpty { return }
         for kind in SubscriptionKind.allCases {
-            for name in session.subscriptions[kind] { unsubscribe(session, kind, name) }
+            for name in session.subscriptions[kind] { forget(session, kind, name) }
         }
+        session.subscriptions = Subscriptions()
+        session.kind = .normal
     }
 
     // MARK: Messages

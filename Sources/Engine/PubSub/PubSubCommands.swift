@@ -69,14 +69,21 @@ package enum PubSubCommands {
     // MARK: Listening
 
     private static func subscribe(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        if isScript(engine, call) { throw .text("ERR SUBSCRIBE isn't allowed for a DENY BLOCKING client") }
         listen(engine, call, .channel, "subscribe")
     }
 
     private static func patternSubscribe(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        if isScript(engine, call) { throw .text("ERR PSUBSCRIBE isn't allowed for a DENY BLOCKING client") }
         listen(engine, call, .pattern, "psubscribe")
     }
 
+    /// What may not wait and is no transaction (scripts come here by DEBUG SET-DISABLE-DENY-SCRIPTS alone).
+    private static func isScript(_ engine: Engine, _ call: Call) -> Bool { !call.mayBlock && !engine.current.inMulti }
+
     private static func shardSubscribe(_ engine: Engine, _ call: inout Call) throws(CommandError) {
+        // Unlike the older two, which always could stand in a transaction.
+        if !call.mayBlock { throw .text("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client") }
         listen(engine, call, .shardChannel, "ssubscribe")
     }
 

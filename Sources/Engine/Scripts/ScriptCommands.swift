@@ -55,7 +55,7 @@ package enum ScriptCommands {
 
     private static let subcommands: [Command] = [
         Command("debug", arity: 3, [.noscript], [.slow, .scripting], group: .scripting, since: "3.2.0",
-                complexity: "O(1)", summary: "Would begin debugging scripts, which this server does not do.",
+                complexity: "O(1)", summary: "Chooses whether the connection's next EVAL is debugged, and how.",
                 arguments: "mode:oneof(yes:pure-token@YES sync:pure-token@SYNC no:pure-token@NO)", .engine(debug)),
         Command("exists", arity: -3, [.noscript], [.slow, .scripting], group: .scripting, since: "2.6.0",
                 complexity: "O(N);O(1)", summary: "Tells which scripts the server knows.",
@@ -82,12 +82,18 @@ package enum ScriptCommands {
     // MARK: Running
 
     private static func eval(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        engine.showMonitors(script: call)
         let keyCount = try keyCount(call)
+        if engine.current.debugMode != .off {
+            try engine.scripts.debug(&call, keyCount: keyCount, readOnly: readOnly)
+            return
+        }
         let script = try engine.scripts.add(call[1], isForgettable: true)
         try engine.scripts.run(script, &call, keyCount: keyCount, readOnly: readOnly)
     }
 
     private static func fcall(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        engine.showMonitors(script: call)
         guard let function = engine.scripts.libraries.find(call[1]) else { throw .text("ERR Function not found") }
         guard let count = Decimal.parseInt64(call[2]) else { throw .text("ERR Bad number of keys provided") }
         try check(count, call)
@@ -95,7 +101,11 @@ package enum ScriptCommands {
     }
 
     private static func evalsha(_ engine: Engine, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        engine.showMonitors(script: call)
+        // Known by its length before anything else is looked at.
+        guard call[1].count == 40 else { throw .text("NOSCRIPT No matching script. Please use EVAL.") }
         let keyCount = try keyCount(call)
+        if engine.current.debugMode != .off { throw .text("ERR Please use EVAL instead of EVALSHA for debugging") }
         try engine.scripts.run(engine.scripts.cache[call[1]], &call, keyCount: keyCount, readOnly: readOnly)
     }
 
@@ -147,18 +157,12 @@ package enum ScriptCommands {
     }
 
     private static func debug(_ engine: Engine, _ call: inout Call) throws(CommandError) {
-        if call[2].equalsIgnoringCase("no") {
-            call.reply.ok()
-        } else if call[2].equalsIgnoringCase("yes") || call[2].equalsIgnoringCase("sync") {
-            throw .text("ERR The Lua debugger is not supported by this server")
-        } else {
-            throw .text("ERR Use SCRIPT DEBUG YES/SYNC/NO")
-        }
+        try engine.scripts.setDebugMode(&call)
     }
 
     private static func help(_ engine: Engine, _ call: inout Call) throws(CommandError) {
         HelpText.write(&call, [
-            "DEBUG (YES|SYNC|NO)", "    Would choose whether scripts are debugged: there is no debugger.",
+            "DEBUG (YES|SYNC|NO)", "    Debug the next EVAL in a copy of the server, in the server itself, or not.",
             "EXISTS <sha1> [<sha1> ...]", "    Tell which of these scripts are kept.",
             "FLUSH [ASYNC|SYNC]", "    Forget all scripts.",
             "KILL", "    End the script that runs.",

@@ -30,6 +30,8 @@ package final class ScriptRunner: ScriptHost {
     package internal(set) var running: RunningScript?
     /// `busy-reply-threshold`; 0: nobody is served while a script runs.
     package var busyThresholdMilliseconds = 5000
+    /// Begins to debug a session's script; nil: a child does that.
+    package var beginDebugging: ((Session) throws(CommandError) -> (any ScriptDebugSession)?)?
     /// Lets clients in between (Server/Connections/BusyRounds.swift).
     package var serveOthers: (() -> Void)?
     /// Where it is told that a script runs for long.
@@ -42,10 +44,18 @@ package final class ScriptRunner: ScriptHost {
     /// When loading it takes too long, in monotonic nanoseconds; nil: never.
     var loadDeadline: UInt64?
 
-    /// Bytes that one interpreter may hold.
-    private static let memoryLimit = 1 << 30
+    /// Bytes that each interpreter may hold.
+    package var memoryLimit = 1 << 30 {
+        didSet {
+            interpreter?.limitMemory(memoryLimit)
+            functions?.limitMemory(memoryLimit)
+        }
+    }
 
     init(_ engine: Engine) { self.engine = engine }
+
+    var interpreterOfScripts: Interpreter? { interpreter }
+    package private(set) var wasRefused = false
 
     package var scriptBytes: Int { interpreter?.usedBytes ?? 0 }
     package var functionBytes: Int { functions?.usedBytes ?? 0 }
@@ -76,7 +86,7 @@ package final class ScriptRunner: ScriptHost {
             return known
         }
         let (flags, body) = try Shebang.ofScript(source)
-        if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: Self.memoryLimit) }
+        if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: memoryLimit) }
         guard let interpreter else { throw .text("OOM no memory for a Lua interpreter") }
         let script = StoredScript(digest, source: Array(source), flags: flags)
         if let message = interpreter.load(body, as: script.name) {
@@ -91,7 +101,7 @@ package final class ScriptRunner: ScriptHost {
 
     func functionInterpreter() throws(CommandError) -> Interpreter {
         if functions == nil {
-            functions = Interpreter(host: self, memoryLimit: Self.memoryLimit, isForFunctions: true)
+            functions = Interpreter(host: self, memoryLimit: memoryLimit, isForFunctions: true)
         }
         guard let functions else { throw .text("OOM no memory for a Lua interpreter") }
         return functions
@@ -158,8 +168,13 @@ package final class ScriptRunner: ScriptHost {
 
     /// A script that says beforehand what it does is refused before it does anything.
     private func admit(_ flags: ScriptFlags, readOnly: Bool, isOutOfMemory: Bool) throws(CommandError) {
+        // A client's own script is refused as any command of its kind; one that was queued learns which flag it lacks.
+        let isQueued = engine.isInUnit
         if flags.contains(.noWrites) { return }
-        if engine.state.refusesWrites { throw refusal }
+        if isOutOfMemory, !isQueued { throw .text("OOM command not allowed when used memory > 'maxmemory'.") }
+        if let general = engine.state.refusal {
+            throw isQueued && engine.state.replicaRefusal == nil ? refusal : general
+        }
         if readOnly { throw .text("ERR Can not execute a script with write flag using *_ro command.") }
         if isOutOfMemory {
             throw .text("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
@@ -196,10 +211,12 @@ package final class ScriptRunner: ScriptHost {
         session.output.pointee.removeAll()
         session.gates.removeAll(keepingCapacity: true)
         session.version = resp
+        wasRefused = false
         let now = engine.keyspace.now
         if let id = engine.lookUp(arguments) {
             let command = engine.table.commands + id
             if let error = refuse(id, arguments) {
+                wasRefused = true
                 engine.writeError(error, command, session)
             } else {
                 let isWrite = command.pointee.flags.contains(.write)
@@ -214,6 +231,7 @@ package final class ScriptRunner: ScriptHost {
                 engine.isLogging = isLogging
             }
         } else {
+            wasRefused = true
             session.reply.error("ERR Unknown Redis command called from script" as StaticString)
         }
         engine.keyspace.now = now
@@ -230,7 +248,7 @@ package final class ScriptRunner: ScriptHost {
             return .text("ERR This Redis command is not allowed from script")
         }
         guard let running else { return .text("ERR no script runs") }
-        if running.isReadOnly && flags.contains(.write) {
+        if running.isReadOnly && !flags.isDisjoint(with: [.write, .mayReplicate]) {
             return .text("ERR Write commands are not allowed from read-only scripts.")
         }
         if running.isReplay { return nil }

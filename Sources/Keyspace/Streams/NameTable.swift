@@ -58,6 +58,9 @@ package struct NameTable<Element: NamedElement> {
         return element
     }
 
+    /// Bytes of the table alone, as the allocator rounds them.
+    var tableBytes: Int { slots.map { Heap.usableSize($0) } ?? 0 }
+
     /// Frees the table; `release` gets every element.
     package mutating func destroy(_ release: (Handle) -> Void) {
         for index in 0..<count { release(self[index]) }

@@ -28,6 +28,8 @@ package struct SeenPlaces: ~Copyable {
         return true
     }
 
-    /// Drawing again what came twice is cheaper than a walk over all.
-    package static func suits(_ wanted: Int, of size: Int) -> Bool { wanted < size / 8 }
+    /// Drawing again what came twice is cheaper than a walk over all; not where each draw is a walk (a listpack).
+    package static func suits(_ wanted: Int, of size: Int, _ encoding: Encoding) -> Bool {
+        wanted < size / 8 && encoding != .listpack && encoding != .listpackex
+    }
 }

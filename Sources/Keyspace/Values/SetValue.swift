@@ -133,6 +133,23 @@ package struct SetValue {
         }
     }
 
+    /// Visits the members of both of two intsets, as `forEach` does, and answers true; false: one is no intset.
+    package func forEachCommon(_ other: SetValue, _ visit: (Bytes) -> Bool) -> Bool {
+        guard encoding == .intset, other.encoding == .intset else { return false }
+        let a = intset, b = other.intset, aCount = a.count, bCount = b.count
+        withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { buffer in
+            let scratch = buffer.baseAddress.unsafelyUnwrapped
+            var i = 0, j = 0
+            while i < aCount, j < bCount {
+                let left = a.get(i), right = b.get(j)
+                if left == right, !visit(Bytes(start: scratch, count: Decimal.write(left, to: scratch))) { return }
+                i += left <= right ? 1 : 0
+                j += right <= left ? 1 : 0
+            }
+        }
+        return true
+    }
+
     /// One step of SSCAN; small encodings are visited whole.
     package func scan(_ cursor: UInt64, _ visit: (Bytes) -> Void) -> UInt64 {
         if encoding == .hashtable { return table.scan(cursor) { visit(SetMember.key($0)) } }
@@ -171,6 +188,15 @@ package struct SetValue {
         }
     }
 
+    /// Adds what is known to be no member yet.
+    package mutating func addNew(_ member: Bytes, _ keyspace: borrowing Keyspace) {
+        if encoding == .listpack {
+            appendToListpack(member, keyspace)
+        } else {
+            _ = add(member, keyspace)
+        }
+    }
+
     private func addToTable(_ member: Bytes) -> Bool {
         let table = table
         let hash = table.hash(member)
@@ -180,17 +206,22 @@ package struct SetValue {
     }
 
     private mutating func addToListpack(_ member: Bytes, _ keyspace: borrowing Keyspace) -> Bool {
+        if listpack.find(from: listpack.first, member) != nil { return false }
+        appendToListpack(member, keyspace)
+        return true
+    }
+
+    private mutating func appendToListpack(_ member: Bytes, _ keyspace: borrowing Keyspace) {
         var pack = listpack
-        if pack.find(from: pack.first, member) != nil { return false }
         let limits = keyspace.thresholds
         if pack.count < limits.setMaxListpackEntries, member.count <= limits.setMaxListpackValue,
            pack.hasRoom(member.count + 16) {
             pack.append(member)
             pointer = pack.pointer
-            return true
+            return
         }
         convertToTable(keyspace.context, expected: pack.count + 1)
-        return addToTable(member)
+        _ = addToTable(member)
     }
 
     private mutating func addToIntset(_ member: Bytes, _ keyspace: borrowing Keyspace) -> Bool {

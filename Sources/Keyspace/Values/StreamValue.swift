@@ -18,6 +18,8 @@ package struct StreamValue {
         var lastID = StreamID.minimum
         var maxDeletedID = StreamID.minimum
         var entriesAdded: UInt64 = 0
+        /// nil until the first message with an id, or setting of its own.
+        var producers: UnsafeMutablePointer<StreamProducers>?
     }
 
     private let fields: UnsafeMutablePointer<Fields>
@@ -40,6 +42,10 @@ package struct StreamValue {
         let fields = pointer.assumingMemoryBound(to: Fields.self)
         fields.pointee.nodes.destroy { Heap.free(UnsafeMutableRawPointer(bitPattern: UInt($0)).unsafelyUnwrapped) }
         fields.pointee.groups.destroy { $0.destroy() }
+        if let producers = fields.pointee.producers {
+            producers.pointee.forgetAll()
+            Heap.free(producers)
+        }
         Heap.free(pointer)
     }
 
@@ -57,6 +63,7 @@ package struct StreamValue {
         new.maxDeletedID = maxDeletedID
         new.entriesAdded = entriesAdded
         for index in 0..<groups.count { new.fields.pointee.groups.insert(groups[index].copy()) }
+        if let producers { new.makeProducers().pointee = producers.pointee.copy() }
         return new
     }
 
@@ -86,6 +93,17 @@ package struct StreamValue {
     var nodes: IDTree { fields.pointee.nodes }
     package var nodeCount: Int { nodes.count }
 
+    /// What is known of messages sent before; nil: nobody asked for that.
+    package var producers: UnsafeMutablePointer<StreamProducers>? { fields.pointee.producers }
+
+    package func makeProducers() -> UnsafeMutablePointer<StreamProducers> {
+        if let producers { return producers }
+        let new = Heap.allocate(MemoryLayout<StreamProducers>.size).bindMemory(to: StreamProducers.self, capacity: 1)
+        new.initialize(to: StreamProducers())
+        fields.pointee.producers = new
+        return new
+    }
+
     /// The last live entry's ID, 0-0 if there is none: unlike `lastID`, which deletions leave as it is.
     package var lastLiveID: StreamID {
         var id = StreamID.minimum
@@ -102,6 +120,7 @@ package struct StreamValue {
         for index in 0..<groups.count {
             total += 1 + groups[index].pointee.pending.count + groups[index].pointee.consumers.count
         }
+        if let producers { total += producers.pointee.producers.count * 100 }
         return total
     }
 
@@ -110,6 +129,7 @@ package struct StreamValue {
         var total = Heap.usableSize(fields) + nodes.allocatedBytes
         forEachNode { total += Heap.usableSize($1.baseAddress.unsafelyUnwrapped) }
         for index in 0..<groups.count { total += groups[index].allocatedBytes }
+        if let producers { total += Heap.usableSize(producers) + producers.pointee.allocatedBytes }
         return total
     }
 

@@ -163,8 +163,8 @@ enum CommandListing {
     private static func list(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let table = core.engine.table
         if call.count == 2 {
-            call.reply.array(core.commandReplies.topLevel.count)
-            for id in core.commandReplies.topLevel { call.reply.bulk(table.commands[id].name) }
+            call.reply.array(table.count)
+            for id in 0..<table.count { call.reply.bulk(table.rows[id].fullName) }
             return
         }
         var rows = Array(UnsafeBufferPointer(start: table.rows, count: table.count))

@@ -13,7 +13,7 @@ final class CommandReplies {
     private var parsedSpecs: [Int: [KeySpec]] = [:]
 
     init(_ table: CommandTable) {
-        topLevel = (0..<table.count).filter { table.rows[$0].parent < 0 }
+        topLevel = (0..<table.count).filter { table.rows[$0].parent < 0 && table.isReachable($0) }
         kept = Array(repeating: nil, count: table.count * 4)
     }
 

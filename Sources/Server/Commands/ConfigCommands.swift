@@ -68,12 +68,12 @@ package enum ConfigCommands {
         for index in stride(from: 2, to: call.count, by: 2) {
             let name = String(decoding: call[index], as: UTF8.self)
             if core.configuration.directive(name)?.flags.contains(.sensitive) ?? false { core.engine.redact(index + 1) }
+            if index + 1 == call.count { throw .syntax }
             guard let value = String(validating: call[index + 1], as: UTF8.self) else {
                 throw failure(name, "argument must be UTF-8 text")
             }
             pairs.append((name, value))
         }
-        guard call.count % 2 == 0 else { throw .syntax }
         let rights = Configuration.ChangeRights(
             mayChangeProtected: core.allows(core.configuration.enableProtectedConfigs, core.engine.current),
             isLoading: core.engine.state.isLoading)

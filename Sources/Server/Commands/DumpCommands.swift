@@ -33,7 +33,7 @@ package enum DumpCommands {
         guard let entry = keyspace.find(call[1], in: call.database, .read) else { return call.reply.null() }
         var payload = OwnedBytes()
         RDBPayload.dump(entry, version: RDBVersion(keyspace.thresholds.rdbVersion),
-                        compresses: keyspace.thresholds.rdbCompression, into: &payload)
+                        compresses: keyspace.thresholds.rdbCompression, into: &payload, &keyspace.compressor)
         call.reply.bulk(payload.bytes)
     }
 

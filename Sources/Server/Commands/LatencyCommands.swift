@@ -172,13 +172,13 @@ enum LatencyCommands {
         let measured = ids.filter { core.engine.histograms[$0] != nil }
         call.reply.map(measured.count)
         for id in measured {
-            guard let histogram = core.engine.histograms[id] else { continue }
+            guard let latencies = core.engine.latencies(id) else { continue }
             call.reply.bulk(table.rows[id].fullName)
             call.reply.map(2)
             call.reply.bulk("calls" as StaticString)
-            call.reply.integer(Int64(histogram.pointee.total))
+            call.reply.integer(Int64(latencies.total))
             call.reply.bulk("histogram_usec" as StaticString)
-            let rows = histogram.pointee.cumulative()
+            let rows = latencies.cumulative()
             call.reply.map(rows.count)
             for row in rows {
                 call.reply.integer(Int64(row.microseconds))

@@ -6,6 +6,7 @@ import RESP
 // MONITOR: every command that a client ran, to every client that asked for it.
 //
 //     +1339518083.107412 [0 127.0.0.1:60866] "keys" "*"
+//     +1339518083.107421 [0 lua] "get" "k"                    what a script calls, after the script
 
 enum MonitorCommand {
     static let all: [Command] = [
@@ -16,6 +17,7 @@ enum MonitorCommand {
 
     private static func monitor(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let session = core.engine.current
+        if !call.mayBlock { throw .text("ERR MONITOR isn't allowed for DENY BLOCKING client") }
         if !session.isMonitor {
             session.isMonitor = true
             core.control.monitors.append(session)
@@ -33,7 +35,7 @@ extension ServerCore {
             return
         }
         let line = monitorLine(session, arguments)
-        for monitor in control.monitors where monitor !== session {
+        for monitor in control.monitors {
             engine.push(to: monitor, false) { $0.simple(line.bytes) }
         }
     }
@@ -42,8 +44,9 @@ extension ServerCore {
         let now = UnixMicroseconds.now().rawValue
         let fraction = "\(now % 1_000_000)"
         let zeros = String(repeating: "0", count: 6 - fraction.utf8.count)
-        let isUnix = connections[session.id]?.isUnix ?? false
-        let address = isUnix ? "unix:\(unixSocketPath)" : engine.addressOf(session)
+        let connection = connections[session.id]
+        let address = connection == nil ? "lua" : connection?.isUnix == true ? "unix:\(unixSocketPath)"
+            : engine.addressOf(session)
         var line = OwnedBytes(capacity: 256)
         line.append("\(now / 1_000_000).\(zeros)\(fraction) [\(session.database) \(address)]" as String)
         for index in 0..<arguments.count {

@@ -30,6 +30,7 @@ package enum PersistenceCommands {
 
     static func backgroundSave(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         var schedules = false
+        if call.count == 2, call.isWord(1, "CANCEL") { return try cancelSave(core, call) }
         if call.count > 1 {
             guard call.count == 2, call.isWord(1, "SCHEDULE") else { throw .syntax }
             schedules = true
@@ -50,6 +51,20 @@ package enum PersistenceCommands {
         }
         guard persistence.startSnapshot() else { throw .text("ERR") }
         call.reply.simple("Background saving started")
+    }
+
+    /// BGSAVE CANCEL, of Valkey.
+    private static func cancelSave(_ core: ServerCore, _ call: Call) throws(CommandError) {
+        let persistence = core.persistence
+        if persistence.isSnapshotting {
+            persistence.cancelChild()
+            call.reply.simple("Background saving cancelled")
+        } else if persistence.snapshotIsScheduled {
+            persistence.snapshotIsScheduled = false
+            call.reply.simple("Scheduled background saving cancelled")
+        } else {
+            throw .text("ERR Background saving is currently not in progress or scheduled")
+        }
     }
 
     static func rewrite(_ core: ServerCore, _ call: inout Call) throws(CommandError) {

@@ -52,8 +52,15 @@ enum ServerCommands {
     }
 
     static func lolwut(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        // What is drawn takes no arguments; those that Redis' drawings take are checked as there.
+        var version: Int64 = 7
+        var first = 1
         if call.count >= 3, call.isWord(1, "VERSION") {
-            _ = try call.integer(2)
+            version = try call.integer(2)
+            first = 3
+        }
+        if version == 5 || version == 6 {
+            for index in first..<min(call.count, first + (version == 5 ? 3 : 2)) { _ = try call.integer(index) }
         }
         var art = OwnedBytes()
         for row in 0..<8 {

@@ -26,6 +26,9 @@ package enum ShutdownCommands {
             } else { throw .syntax }
         }
         if options.isSuperset(of: [.save, .nosave]) || (aborts && !options.isEmpty) { throw .syntax }
+        if !aborts, !options.contains(.now), !call.mayBlock {
+            throw .text("ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client")
+        }
         if aborts {
             guard core.lifecycle.abortShutdown() else { throw .text("ERR No shutdown in progress.") }
             call.reply.ok()

@@ -11,12 +11,14 @@ extension ServerCore {
             "hash-max-listpack-entries", "hash-max-listpack-value", "set-max-intset-entries",
             "set-max-listpack-entries", "set-max-listpack-value", "zset-max-listpack-entries",
             "zset-max-listpack-value", "list-max-listpack-size", "list-compress-depth", "stream-node-max-bytes",
-            "stream-node-max-entries", "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
+            "stream-node-max-entries", "stream-idmp-duration", "stream-idmp-maxsize",
+            "proto-max-bulk-len", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
             "lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "maxmemory-policy", "maxmemory", "maxmemory-samples",
             "maxmemory-eviction-tenacity", "lfu-log-factor", "lfu-decay-time", "lazyfree-lazy-eviction",
             "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "log-format",
             "log-timestamp-format", "hz", "repl-backlog-size",
             "rdb-version", "rdbcompression", "hll-sparse-max-bytes", "busy-reply-threshold",
+            "script-memory-limit",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
@@ -31,6 +33,7 @@ extension ServerCore {
         engine.tracking.maximumKeys = configuration.trackingTableMaxKeys
         log.follow(configuration)
         engine.scripts.busyThresholdMilliseconds = configuration.busyReplyThreshold
+        engine.scripts.memoryLimit = configuration.scriptMemoryLimit
     }
 }
 
@@ -80,6 +83,8 @@ extension Thresholds {
         listCompressDepth = configuration.listCompressDepth
         streamNodeMaxBytes = configuration.streamNodeMaxBytes
         streamNodeMaxEntries = configuration.streamNodeMaxEntries
+        streamIdmpDuration = configuration.streamIdmpDuration
+        streamIdmpMaxsize = configuration.streamIdmpMaxsize
         hllSparseMaxBytes = configuration.hllSparseMaxBytes
         protoMaxBulkLength = configuration.protoMaxBulkLen
         lazyfreeLazyExpire = configuration.lazyfreeLazyExpire

@@ -191,6 +191,8 @@ package final class Configuration {
     package var listCompressDepth = 0
     package var activeExpireEffort = 1
     package var streamNodeMaxEntries = 100
+    package var streamIdmpDuration = 100
+    package var streamIdmpMaxsize = 100
     package var maxmemory = 0
     package var hashMaxListpackEntries = 512
     package var setMaxIntsetEntries = 512
@@ -203,6 +205,7 @@ package final class Configuration {
     package var hllSparseMaxBytes = 3000
     package var trackingTableMaxKeys = 1000000
     package var maxmemoryClients = 0
+    package var scriptMemoryLimit = 1 << 30
 
     // MARK: Replication
 

@@ -1,3 +1,4 @@
+import Commands
 import Engine
 import Glibc
 import Keyspace
@@ -15,6 +16,10 @@ import Scripting
 extension ServerCore {
     func connectScripts() {
         let scripts = engine.scripts
+        scripts.beginDebugging = { [unowned(unsafe) self]
+            (session: Session) throws(CommandError) -> (any ScriptDebugSession)? in
+            try beginDebugging(session)
+        }
         scripts.serveOthers = { [unowned(unsafe) self] in measureBlocked { serveWhileBusy() } }
         scripts.freeLater = { [unowned(unsafe) self] interpreter in background.release(interpreter) }
         scripts.onLog = { [unowned(unsafe) self] level, text in

@@ -79,8 +79,8 @@ package final class Connection: LoopSource, SessionLink {
     package let address: String
     package let localAddress: String
 
-    static let sharedReadBytes = 1 << 15
-    static let sliceBytes = 1 << 15
+    static let sharedReadBytes = 1 << 16
+    static let sliceBytes = 1 << 16
     static let bigReadBytes = 1 << 20
     /// Requests wait while more than this is unsent.
     static let outputBound = 1 << 20
@@ -199,6 +199,7 @@ package final class Connection: LoopSource, SessionLink {
     private func received(_ count: Int) -> Bool {
         if count > 0 {
             traffic.pointee.statistics.inputBytes &+= count
+            session.receivedBytes &+= count
             session.lastActiveAt = traffic.pointee.now
             traffic.pointee.statistics.reads &+= 1
             traffic.pointee.lastClockReading?.pointee = 0

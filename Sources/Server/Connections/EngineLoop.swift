@@ -267,7 +267,9 @@ package final class EngineLoop: @unchecked Sendable {
                 for index in 0..<Int(count) { deliver(events[index]) }
             }
         }
+        core?._withUnsafeGuaranteedRef { $0.eventsHandled() }
         if isNudged.load(ordering: .relaxed) && isNudged.exchange(false, ordering: .acquiring) {
+            hasWatched = false
             core?._withUnsafeGuaranteedRef { $0.logNudged() }
         }
         if !tasks.isEmpty { runTasks() }
@@ -287,8 +289,46 @@ package final class EngineLoop: @unchecked Sendable {
     /// Nanoseconds.
     private static let longestLook: Int64 = 50_000
 
+    // While all clients wait for another thread, whoever comes could only be executed, not answered: a request
+    // that wakes the loop costs its sender much and gains nothing. And where that thread is soon done, a processor that
+    // falls asleep for so short a time wakes late. So the loop stays awake and lets the other thread run, until it is
+    // done; what has come by then is executed in one round.
+    //
+    // With two processors, the clients need one of them. Whoever is woken there by chance chases them away. So the loop
+    // stays where it is, and the log's thread is there already (AppendLog.followEngine).
+
+    /// Nanoseconds for which the loop stays awake for another thread's sake, all of whose clients wait for that thread;
+    /// 0: it sleeps.
+    package var watchesFor: Int64 = 0
+    /// It took longer than that: the rest is slept through.
+    private var hasWatched = false
+
+    private func awaitNudge() {
+        let end = now() + watchesFor
+        while !isNudged.load(ordering: .relaxed) {
+            if now() >= end {
+                hasWatched = true
+                return
+            }
+            sched_yield()
+        }
+    }
+
+    /// The loop's thread keeps to its processor, if there are two. Let it move now and then: another may be idle.
+    package var staysPut = false {
+        didSet {
+            guard hasTwoProcessors else { return }
+            if staysPut { sr_stay_on_processor(sr_current_processor()) } else { sr_move_freely() }
+        }
+    }
+    private let hasTwoProcessors = sr_processor_count() == 2
+
     private func waitForEvents(_ milliseconds: Int32) -> Int32 {
         if milliseconds == 0 { return epoll_wait(poll, events, Int32(Self.eventCount), 0) }
+        if watchesFor > 0 && !hasWatched {
+            awaitNudge()
+            return epoll_wait(poll, events, Int32(Self.eventCount), 0)
+        }
         let began = now()
         if staysReady && quickArrivals >= Self.quickArrivalsBound / 2 {
             repeat {

@@ -130,6 +130,7 @@ final class IOThreads: @unchecked Sendable {
         for index in workers.indices {
             let start = Unmanaged.passRetained(WorkerStart(threads: self, index: index))
             var handle = pthread_t()
+            sr_move_freely()
             let status = pthread_create(&handle, nil, { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()

@@ -25,7 +25,7 @@ enum CrashReport {
 
     private static func write(_ core: ServerCore, to descriptor: Int32) {
         section("INFO OUTPUT", InfoReport.make(core, .everything), descriptor)
-        section("CLIENT LIST OUTPUT", ClientLine.describeAll(core, kind: nil, ids: nil), descriptor)
+        section("CLIENT LIST OUTPUT", ClientLine.describeAll(core, ClientFilter(skipsCaller: false)), descriptor)
         section("CURRENT CLIENT INFO", currentClient(core), descriptor)
     }
 

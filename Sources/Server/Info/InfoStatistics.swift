@@ -114,10 +114,10 @@ extension InfoReport {
         if !core.configuration.latencyTracking { return }
         let percents = core.configuration.latencyTrackingInfoPercentiles
         for id in 0..<table.count {
-            guard let histogram = core.engine.histograms[id] else { continue }
+            guard let latencies = core.engine.latencies(id) else { continue }
             let values = percents.map { percent in
                 let name = percent == percent.rounded() ? "\(Int(percent))" : "\(percent)"
-                return "p\(name)=\(InfoWriter.fixed(Double(histogram.pointee.percentile(percent)) / 1000, 3))"
+                return "p\(name)=\(InfoWriter.fixed(Double(latencies.percentile(percent)) / 1000, 3))"
             }
             writer.field(named: "latency_percentiles_usec_\(table.rows[id].fullName)", values.joined(separator: ","))
         }

@@ -135,24 +135,24 @@ struct MetricsReport {
     }
 
     private mutating func writePercentiles(_ id: Int) {
-        guard let histogram = core.engine.histograms[id] else { return }
+        guard let latencies = core.engine.latencies(id) else { return }
         let command = Self.label("cmd", core.engine.table.rows[id].fullName)
         for percent in core.configuration.latencyTrackingInfoPercentiles {
             let name = percent == percent.rounded() ? "\(Int(percent))" : "\(percent)"
-            let value = Double(histogram.pointee.percentile(percent)) / 1000
+            let value = Double(latencies.percentile(percent)) / 1000
             text += "redis_latency_percentiles_usec{\(command),quantile=\"\(name)\"} \(InfoWriter.fixed(value, 3))\n"
         }
-        writeTotals("latency_percentiles_usec", id, command, histogram.pointee.total)
+        writeTotals("latency_percentiles_usec", id, command, latencies.total)
     }
 
     private mutating func writeHistogram(_ id: Int) {
-        guard let histogram = core.engine.histograms[id] else { return }
+        guard let latencies = core.engine.latencies(id) else { return }
         let command = Self.label("cmd", core.engine.table.rows[id].fullName)
-        for row in histogram.pointee.cumulative() {
+        for row in latencies.cumulative() {
             text += "redis_commands_latencies_usec_bucket{\(command),le=\"\(row.microseconds)\"} \(row.count)\n"
         }
-        text += "redis_commands_latencies_usec_bucket{\(command),le=\"+Inf\"} \(histogram.pointee.total)\n"
-        writeTotals("commands_latencies_usec", id, command, histogram.pointee.total)
+        text += "redis_commands_latencies_usec_bucket{\(command),le=\"+Inf\"} \(latencies.total)\n"
+        writeTotals("commands_latencies_usec", id, command, latencies.total)
     }
 
     private mutating func writeTotals(_ name: String, _ id: Int, _ command: String, _ count: UInt64) {

@@ -29,6 +29,8 @@ extension Persistence {
         if engine.syncWanted > log.durableOffset { log.requestSync() }
         engine.pendingLogStart = log.takenOffset
         engine.acknowledged = log.acknowledgedOffset
+        core.awaitsSyncs = log.policy == .always
+        core.syncsUsuallyTake = log.syncsUsuallyTake
         if log.isHealthy != lastWriteSucceeded { healthChanged() }
         let isBehind = engine.logEnd.rawValue &- log.writtenOffset.rawValue > UInt64(backlogLimit)
         if isBehind != core.logIsBehind {
@@ -73,6 +75,7 @@ extension Persistence {
         engine.isLogging = false
         engine.durableOffset = { nil }
         engine.acknowledgedOtherwise = { [unowned engine] _ in engine.logEnd }
+        core.awaitsSyncs = false
         logRefusal = nil
         diskRefusal = nil
         watch = DiskWatch()

@@ -89,6 +89,11 @@ struct LogReplay {
         if run.result.failures > 0 {
             core.log.write(.warning, "\(run.result.failures) records of the AOF answered an error when they were "
                            + "replayed; the first: \(run.firstFailure)")
+            if core.configuration.propagationErrorBehavior == .panic {
+                throw StorageError(.load, directory.manifestPath, .corrupt(
+                    "a record answered an error when it was replayed, and propagation-error-behavior is panic: "
+                        + run.firstFailure))
+            }
         }
         return run.result
     }

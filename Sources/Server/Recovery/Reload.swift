@@ -28,6 +28,7 @@ extension Persistence {
         }
         if options.flushes {
             _ = engine.keyspace.flushAll(lazily: false)
+            engine.announceReload()
             core.forgetFunctions()
         }
         do throws(StorageError) {
@@ -54,6 +55,7 @@ extension Persistence {
         }
         engine.pendingLogStart = log.takenOffset
         _ = engine.keyspace.flushAll(lazily: false)
+        engine.announceReload()
         core.forgetFunctions()
         engine.isLogging = false
         do throws(StorageError) {

@@ -29,8 +29,8 @@ struct ReplayRun {
         self.core = core
         result = LogReplayResult(manifest: manifest)
         engine = core.engine
-        multi = engine.table.find(("MULTI" as StaticString).bytes) ?? -2
-        exec = engine.table.find(("EXEC" as StaticString).bytes) ?? -2
+        multi = engine.table.findOriginal(("MULTI" as StaticString).bytes) ?? -2
+        exec = engine.table.findOriginal(("EXEC" as StaticString).bytes) ?? -2
     }
 
     /// What one file came to.

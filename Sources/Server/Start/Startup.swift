@@ -17,7 +17,7 @@ import Glibc
 
 package struct Startup {
     let commandLine: CommandLineArguments
-    let table: CommandTable
+    private(set) var table: CommandTable
     let configuration: Configuration
     let log: ServerLog
     let oomScoreBase = OOMScore.read()
@@ -35,6 +35,9 @@ package struct Startup {
         } catch {
             FileHandleText.write(error.report, to: STDERR_FILENO)
             exit(1)
+        }
+        if !configuration.renamedCommands.isEmpty {
+            table = CommandTable(table, renaming: configuration.renamedCommands)
         }
         supervisor = Supervisor(configuration.supervised)
         openLog()
@@ -87,7 +90,6 @@ package struct Startup {
 
     /// Whoever builds one of these removes its line.
     private var missing: [(isAsked: Bool, reason: String)] { [
-        (!configuration.renamedCommands.isEmpty, "rename-command: this server does not rename commands"),
         (configuration.clusterEnabled, "cluster-enabled: this server does not form clusters"),
         (configuration.replicaof != nil, "replicaof: this server does not replicate"),
     ] }

@@ -65,7 +65,8 @@ extension TLSConfiguration {
     }
 
     /// A context of these settings; its files are read now. The error names directive, file and cause.
-    func makeContext() throws(ConfigurationError) -> TLSContext {
+    /// - Parameter forClients: for the connections of others to us; else for ours to others.
+    func makeContext(forClients: Bool = true) throws(ConfigurationError) -> TLSContext {
         let texts = [certFile, keyFile, keyFilePass, clientCertFile, clientKeyFile, clientKeyFilePass, caCertFile,
                      caCertDir, dhParamsFile, ciphers, ciphersuites].map { TLSText($0) }
         var settings = sr_tls_settings()
@@ -87,7 +88,10 @@ extension TLSConfiguration {
         settings.cache_size = sessionCacheSize
         settings.cache_seconds = sessionCacheTimeout
         var message = [CChar](repeating: 0, count: 1024)
-        let made = withExtendedLifetime(texts) { sr_tls_context_create(&settings, &message, message.count) }
+        let made = withExtendedLifetime(texts) {
+            forClients ? sr_tls_context_create(&settings, &message, message.count)
+                : sr_tls_client_context_create(&settings, &message, message.count)
+        }
         guard let made else { throw ConfigurationError(text(of: message)) }
         return TLSContext(made)
     }

@@ -1,6 +1,9 @@
 import CShims
 import Primitives
 import Synchronization
+#if canImport(Glibc)
+import Glibc
+#endif
 
 // The append-only log's writer: group commit off the engine's back.
 //
@@ -150,6 +153,8 @@ package final class AppendLog: @unchecked Sendable {
     private var thread: LogThread?
     /// The latency monitor is on: the engine's own writes are timed, too.
     package var measuresWrites = false
+    /// Nanoseconds, a moving mean, as of the last batch under `always`; 0: not known.
+    package private(set) var syncsUsuallyTake: Int64 = 0
     /// There is no thread: whoever drives the log takes its steps (`step`).
     let isStepped: Bool
 
@@ -272,11 +277,16 @@ package final class AppendLog: @unchecked Sendable {
         noteDelay()
         queue(&pending, writers)
         if sharesProcessor { engineProcessor = sr_current_processor() }
+        syncsUsuallyTake = groupCommit.syncDuration
         let mayBegin = holder == .nobody && !gathers()
         engineGathers = isGathering && !logThreadGathers
         lock.unlock()
         // A thread that is woken while the lock is held would at once wait for it.
-        if mayBegin { lock.signalWork() }
+        if mayBegin {
+            lock.signalWork()
+            // It is behind the engine on the same processor: it comes first, for it soon waits for the disk.
+            if sharesProcessor { sched_yield() }
+        }
         return engineGathers
     }
 

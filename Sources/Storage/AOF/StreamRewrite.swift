@@ -4,7 +4,8 @@ import Primitives
 import RESP
 
 // A stream as the commands that make it anew: XADD for each entry, XSETID for what the entries don't tell, and for
-// each group XGROUP CREATE, XGROUP CREATECONSUMER and XCLAIM.
+// each group XGROUP CREATE, XGROUP CREATECONSUMER, XCLAIM, and XNACK for what no consumer has; XCFGSET and XIDMPRECORD
+// for what producers sent. (The last three only if there is such a thing: servers of 7.4 don't know them.)
 //
 // A pending entry whose entry was deleted from the stream can't be made by commands and is left out, as Redis does;
 // XCLAIM and XAUTOCLAIM would forget it at the next try. Raw memory only: a forked child runs this.
@@ -21,6 +22,7 @@ package enum StreamRewrite {
         }
         writeState(key, stream, &record)
         for index in 0..<stream.groups.count { writeGroup(key, stream, stream.groups[index], &record, &output) }
+        if let producers = stream.producers { writeProducers(key, producers.pointee, &record, &output) }
         pass(&record, to: &output)
     }
 
@@ -89,6 +91,51 @@ package enum StreamRewrite {
                 place = consumer.pointee.pending.next(at)
             }
         }
+        group.forEachReleased { id, entry in
+            if stream.find(id) != nil { writeReleased(key, group, id, entry.pointee, &record) }
+        }
+    }
+
+    private static func writeReleased(_ key: Bytes, _ group: GroupHandle, _ id: StreamID, _ entry: PendingEntry,
+                                      _ record: inout OwnedBytes) {
+        RequestEncoder.begin(argumentCount: 10, into: &record)
+        RequestEncoder.argument("XNACK", into: &record)
+        RequestEncoder.argument(key, into: &record)
+        RequestEncoder.argument(group.pointee.name.bytes, into: &record)
+        RequestEncoder.argument("FAIL", into: &record)
+        RequestEncoder.argument("IDS", into: &record)
+        RequestEncoder.argument("1", into: &record)
+        RequestEncoder.argument(id, into: &record)
+        RequestEncoder.argument("RETRYCOUNT", into: &record)
+        RequestEncoder.argument(Int64(bitPattern: entry.deliveryCount), into: &record)
+        RequestEncoder.argument("FORCE", into: &record)
+    }
+
+    private static func writeProducers(_ key: Bytes, _ producers: StreamProducers, _ record: inout OwnedBytes,
+                                       _ output: inout RDBOutput) {
+        writeSetting(key, "IDMP-DURATION", producers.duration, &record)
+        writeSetting(key, "IDMP-MAXSIZE", producers.maximumSize, &record)
+        for index in 0..<producers.producers.count {
+            let producer = producers.producers[index]
+            producer.forEachMessage { message in
+                RequestEncoder.begin(argumentCount: 5, into: &record)
+                RequestEncoder.argument("XIDMPRECORD", into: &record)
+                RequestEncoder.argument(key, into: &record)
+                RequestEncoder.argument(producer.pointee.name.bytes, into: &record)
+                RequestEncoder.argument(message.pointee.name.bytes, into: &record)
+                RequestEncoder.argument(message.pointee.entry, into: &record)
+                pass(&record, to: &output)
+            }
+        }
+    }
+
+    private static func writeSetting(_ key: Bytes, _ word: StaticString, _ value: Int, _ record: inout OwnedBytes) {
+        if value == 0 { return }
+        RequestEncoder.begin(argumentCount: 4, into: &record)
+        RequestEncoder.argument("XCFGSET", into: &record)
+        RequestEncoder.argument(key, into: &record)
+        RequestEncoder.argument(word, into: &record)
+        RequestEncoder.argument(Int64(value), into: &record)
     }
 
     private static func writeClaim(_ key: Bytes, _ group: GroupHandle, _ id: StreamID, _ entry: PendingEntry,
@@ -97,7 +144,7 @@ package enum StreamRewrite {
         RequestEncoder.argument("XCLAIM", into: &record)
         RequestEncoder.argument(key, into: &record)
         RequestEncoder.argument(group.pointee.name.bytes, into: &record)
-        RequestEncoder.argument(entry.consumer.pointee.name.bytes, into: &record)
+        RequestEncoder.argument(entry.consumerName, into: &record)
         RequestEncoder.argument("0", into: &record)
         RequestEncoder.argument(id, into: &record)
         RequestEncoder.argument("TIME", into: &record)

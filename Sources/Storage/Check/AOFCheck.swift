@@ -199,6 +199,11 @@ package struct AOFCheck {
             if options.fixes || options.salvages,
                let manifest = try? AOFManifest.parse(text.bytes, filename: name, verifies: false) {
                 tell("\(error.reason)")
+                if let name = try attempt({ check throws(StorageError) in try check.orphan(manifest) }) {
+                    throw fail("\(name) is in the directory, and the damaged manifest does not count it in: the line "
+                               + "that did may be what is lost. Write the manifest by hand (docs/FORMATS.md), or move "
+                               + "that file away.")
+                }
                 report.manifestIsMended = true
                 return manifest
             }
@@ -207,6 +212,23 @@ package struct AOFCheck {
             if !error.text.isEmpty { tell(">>> '\(error.text)'\n") }
             throw fail(error.reason)
         }
+    }
+
+    /// A file of the log that a damaged manifest does not have loaded, though it may be part of the log.
+    private func orphan(_ manifest: AOFManifest) throws(StorageError) -> String? {
+        let first = manifest.increments.first?.sequence ?? 0
+        for entry in manifest.history where entry.name.hasSuffix(".incr.aof") {
+            // Without a BASE nothing has what it held.
+            if manifest.base == nil || entry.sequence >= first { return entry.name }
+        }
+        let named = Set((manifest.loadOrder + manifest.history).map(\.name))
+        let directory = FilePath.directory(report.path)
+        for name in try fileSystem.list(directory).sorted() where !named.contains(name) {
+            guard name.hasPrefix(manifest.filename + "."),
+                  [".incr.aof", ".base.rdb", ".base.aof"].contains(where: { name.hasSuffix($0) }) else { continue }
+            if let size = try fileSystem.status(FilePath.join(directory, name))?.size, size > 0 { return name }
+        }
+        return nil
     }
 
     private mutating func checkManifest() throws(Failed) {
@@ -223,7 +245,8 @@ package struct AOFCheck {
             if size != 0 { last = index }
             bytesTotal += size ?? 0
             if let size, let objection = SealChain.objection(to: entry, size: size) {
-                throw fail("\(entry.name): \(objection)")
+                throw fail("\(entry.name): \(objection); it differs from offset "
+                           + "\(min(entry.whole?.bytes ?? 0, size)) on at the latest")
             }
         }
         for (index, entry) in entries.enumerated() {

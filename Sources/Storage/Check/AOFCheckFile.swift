@@ -10,7 +10,9 @@ extension AOFCheck {
         report.files.append(.init(path: path, name: name, role: role))
         let stop = try attempt { check throws(StorageError) in try check.read(path, place, entry) }
         let file = report.files[place]
-        if let objection = file.objection { throw fail("\(name): \(objection)") }
+        if let objection = file.objection {
+            throw fail("\(name): \(objection), somewhere from offset 0 to \(file.size)")
+        }
         if file.isEmpty {
             tell("\(role.label) \(name) is empty")
             return
@@ -27,6 +29,10 @@ extension AOFCheck {
             tellSeals(file)
             tell("\(role.label) \(name) is valid")
             return
+        }
+        if report.manifestIsMended {
+            throw fail("The manifest is damaged as well, and may be all that is wrong: nothing was changed. Write the "
+                       + "manifest by hand (docs/FORMATS.md), without the keys behind type, and check again.")
         }
         try attempt { check throws(StorageError) in try check.noteLoss(place, end) }
         if try replaceIfNeeded(place, end, isLast: isLast) { return }

@@ -128,6 +128,9 @@ package enum RDBType: UInt8, CaseIterable, Sendable {
         }
     }
 
+    /// A stream with what its producers sent.
+    var hasProducers: Bool { self == .streamListpacks4 || self == .streamListpacks5 }
+
     /// As redis-check-rdb names it.
     package var name: StaticString {
         switch self {
@@ -211,6 +214,10 @@ package struct RDBVersion: Comparable, Hashable, Sendable {
     package static let redis7_2 = RDBVersion(11)
     /// Redis 7.4 to 8.4: the one written by default.
     package static let redis7_4 = RDBVersion(12)
+    /// Redis 8.6: streams hold what their producers sent.
+    package static let redis8_6 = RDBVersion(13)
+    /// Redis 8.8: streams hold pending entries without a consumer.
+    package static let redis8_8 = RDBVersion(14)
     /// The newest of Redis whose files are read, as far as they hold no type unknown here.
     package static let newestRedis = RDBVersion(16)
     package static let valkey9 = RDBVersion(80)

@@ -117,6 +117,8 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     private let options: RDBLoadOptions
     private let progress: (RDBLoadProgress) -> Void
     private var database = 0
+    /// What the next key's producers sent, if it is a stream of an older type.
+    private var producers = OwnedBytes()
     private var nextProgress: Int
     private var lastOffset = 0
     private var usedMemory = 0
@@ -141,6 +143,11 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
 
     mutating func aux(_ name: Bytes, _ value: Bytes, at offset: Int) {
         if name.elementsEqual("used-mem".utf8) { usedMemory = Int(clamping: Decimal.parseInt64(value) ?? 0) }
+        if name.equals(StreamCodec.producersField.bytes) {
+            producers.removeAll()
+            producers.append(value)
+            return
+        }
         // Some servers write one for every key.
         guard result.aux.count < RDBLimits.findings else { return }
         result.aux.append((String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self)))
@@ -196,6 +203,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
                         _ input: inout RDBInput) throws(StorageError) {
         if input.offset >= nextProgress { tellProgress(input.offset) }
         if let delay = options.delay { delay() }
+        defer { producers.truncate(to: 0) }
         if let expire = attributes.expire, options.dropsExpired, expire < options.now, expire.rawValue != -1 {
             try input.skipValue(type)
             result.keysExpired += 1
@@ -209,6 +217,9 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
             makeWay(for: key)
             isNew = keyspace.pointee.loadString(key, text, in: database, expire: expire, access: access)
         } else if let value = try input.value(type, keyspace.pointee, isThorough: options.isThorough) {
+            if producers.count > 0, value.type == .stream {
+                try StreamCodec.applyProducers(producers.bytes, to: StreamValue(value))
+            }
             makeWay(for: key)
             isNew = keyspace.pointee.load(key, value, in: database, expire: expire, access: access)
         } else {

@@ -74,6 +74,9 @@ package struct RDBOutput: ~Copyable {
         }
     }
 
+    /// Uses another compressor from now on, and hands out its own.
+    mutating func exchange(_ other: inout LZFCompressor) { swap(&compressor, &other) }
+
     /// Begins anew, in memory.
     package mutating func reset() {
         precondition(descriptor < 0)

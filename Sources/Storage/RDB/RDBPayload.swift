@@ -1,3 +1,4 @@
+import Encodings
 import Keyspace
 import Primitives
 #if canImport(Glibc)
@@ -14,7 +15,16 @@ package enum RDBPayload {
     /// Appends the payload of an entry's value: the bytes that a server of that version gives.
     package static func dump(_ entry: Entry, version: RDBVersion, compresses: Bool = true,
                              into target: inout OwnedBytes) {
+        var compressor = LZFCompressor()
+        dump(entry, version: version, compresses: compresses, into: &target, &compressor)
+    }
+
+    /// - Parameter compressor: is kept from one value to the next, for making its table costs more than most values.
+    package static func dump(_ entry: Entry, version: RDBVersion, compresses: Bool, into target: inout OwnedBytes,
+                             _ compressor: inout LZFCompressor) {
         var output = RDBOutput(compresses: compresses)
+        output.exchange(&compressor)
+        defer { output.exchange(&compressor) }
         let type = RDBOutput.type(of: entry, version)
         output.put(type)
         output.put(valueOf: entry, type, version)

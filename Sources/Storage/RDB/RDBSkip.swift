@@ -197,15 +197,14 @@ extension RDBInput {
             }
             groups -= 1
         }
-        if type == .streamListpacks4 || type == .streamListpacks5 { _ = try skipProducers() }
+        if type.hasProducers { try skipProducers() }
     }
 
-    /// Redis 8.6: what a stream knows of messages that were sent twice. Answers the number of producers.
-    mutating func skipProducers() throws(StorageError) -> Int {
+    /// Redis 8.6: what a stream knows of messages that were sent before.
+    mutating func skipProducers() throws(StorageError) {
         _ = try length()
         _ = try length()
-        let producers = try count()
-        var left = producers
+        var left = try count()
         while left > 0 {
             try skipString()
             var ids = try count()
@@ -217,6 +216,5 @@ extension RDBInput {
             }
             left -= 1
         }
-        return producers
     }
 }

@@ -162,7 +162,16 @@ package struct RDBSnapshotWriter: ~Copyable {
         }
     }
 
+    private mutating func putProducers(_ entry: Entry) {
+        if StreamValue(entry).producers == nil { return }
+        var field = RDBOutput(compresses: false)
+        if StreamCodec.encodeProducers(entry, options.version, &field) {
+            putAux(StreamCodec.producersField, field.bytes)
+        }
+    }
+
     private mutating func put(_ entry: Entry) {
+        if entry.type == .stream { putProducers(entry) }
         if let expire = entry.expire {
             output.put(.expireMilliseconds)
             output.put(expire.rawValue)

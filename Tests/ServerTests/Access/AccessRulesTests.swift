@@ -14,7 +14,7 @@ import Testing
     private func user(_ rules: String, in access: AccessControl? = nil) throws -> User {
         let access = access ?? self.access
         try access.change(Array("u".utf8), RuleReader.merged(words(rules)).rules ?? [])
-        return try #require(access.user(named: Array("u".utf8).withUnsafeBytes { Bytes($0) }))
+        return try #require(Array("u".utf8).withUnsafeBytes { access.user(named: Bytes($0)) })
     }
 
     private func description(_ rules: String) throws -> String {

@@ -35,6 +35,15 @@ struct NewerCollectionTests {
                 "rpush d", "rpop c", "lpush c", "lpop d", "del d", "rpush c", "lpop b", "del b"])
     }
 
+    @Test func zscanLeavesScoresOut() {
+        CommandScript.run("""
+            ZADD z 1 a 2.5 b
+            ZSCAN z 0 => ["0", ["a", "1", "b", "2.5"]]
+            ZSCAN z 0 NOSCORES MATCH b => ["0", ["b"]]
+            ZSCAN z 0 NOVALUES => ERR syntax error
+            """)
+    }
+
     @Test func lmovemWithinOneListKeepsItsExpire() {
         CommandScript.run("""
             RPUSH l a b c

@@ -11,8 +11,7 @@ final class ServerProcess {
     init(_ options: [String] = []) throws {
         directory = try TemporaryDirectory()
         port = try Self.freePort()
-        let root = #filePath.split(separator: "/").dropLast(4).map { "/" + $0 }.joined()
-        let path = root + "/.build/debug/swift-redis-server"
+        let path = BuiltProgram.server
         let words = [path, "--port", "\(port)", "--dir", directory.path, "--save", ""] + options
         var arguments = words.map { strdup($0) } + [nil]
         defer { for case let word? in arguments { free(word) } }

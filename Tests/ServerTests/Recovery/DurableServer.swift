@@ -15,16 +15,17 @@ final class DurableServer {
     deinit { kill9() }
 
     private static var program: URL {
-        URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent(".build/debug/swift-redis-server")
+        URL(fileURLWithPath: BuiltProgram.server)
     }
 
     var log: String { (try? String(contentsOfFile: directory.path("out.log"), encoding: .utf8)) ?? "" }
 
     /// Starts it; false if it ends or never answers.
     @discardableResult
-    func start(_ arguments: String...) throws -> Bool {
+    func start(_ arguments: String...) throws -> Bool { try start(with: arguments) }
+
+    @discardableResult
+    func start(with arguments: [String]) throws -> Bool {
         try launch(arguments)
         for _ in 0..<500 {
             if !process.isRunning { return false }

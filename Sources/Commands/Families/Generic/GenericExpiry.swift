@@ -141,13 +141,16 @@ extension GenericCommands {
     }
 
     static func ttl(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        reply(&keyspace, &call) { at, now in (max(at &- now.rawValue, 0) &+ 500) / 1000 }
+        reply(&keyspace, &call) { at, now in
+            let left = max(at &- now.rawValue, 0)
+            return left / 1000 + (left % 1000 >= 500 ? 1 : 0)
+        }
     }
     static func pttl(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         reply(&keyspace, &call) { at, now in max(at &- now.rawValue, 0) }
     }
     static func expiretime(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        reply(&keyspace, &call) { at, _ in (at &+ 500) / 1000 }
+        reply(&keyspace, &call) { at, _ in at / 1000 + (at % 1000 >= 500 ? 1 : 0) }
     }
     static func pexpiretime(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         reply(&keyspace, &call) { at, _ in at }

@@ -75,7 +75,7 @@ extension Call {
     }
 
     /// The error of a subcommand whose arguments make no sense.
-    func subcommandSyntax(_ container: String) -> CommandError {
+    package func subcommandSyntax(_ container: String) -> CommandError {
         .naming("ERR unknown subcommand or wrong number of arguments for '%'. Try \(container) HELP.",
                 Bytes(rebasing: self[1].prefix(128)))
     }
@@ -121,14 +121,5 @@ extension ReplyWriter {
         }
         endArray(mark, replied)
         return replied
-    }
-
-    /// What a container's HELP answers.
-    func help(_ container: StaticString, _ lines: [StaticString]) {
-        array(lines.count + 3)
-        simple(container)
-        for line in lines { simple(line) }
-        simple("HELP")
-        simple("    Prints this help.")
     }
 }

@@ -46,8 +46,8 @@ extension StreamCommands {
             if minimumIdle == 0 || idle >= minimumIdle {
                 call.reply.array(4)
                 call.reply.bulk(at.id)
-                call.reply.bulk(entry.consumer.pointee.name.bytes)
-                call.reply.integer(max(idle, 0))
+                call.reply.bulk(entry.consumerName)
+                call.reply.integer(entry.consumer == nil ? -1 : max(idle, 0))
                 call.reply.integer(Int64(bitPattern: entry.deliveryCount))
                 replied += 1
                 count -= 1
@@ -97,7 +97,7 @@ extension StreamCommands {
     }
 
     static func xclaim(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        let (stream, group) = try pendingGroup(&keyspace, call, .write)
+        let (stream, group) = try pendingGroup(&keyspace, call, .read)
         let now = keyspace.now
         let options = try parseClaim(call, now.rawValue)
         let movesOn = options.lastID > group.pointee.lastID
@@ -153,10 +153,14 @@ extension StreamCommands {
     }
 
     /// An entry that is not in the stream any more is not pending either; false if it was not. Claiming it again
-    /// at replay has the same effect.
+    /// at replay has the same effect; what nobody has can't be claimed by its consumer, but acknowledged.
     private static func forgetDeleted(_ call: Call, _ group: GroupHandle, _ id: StreamID) -> Bool {
         guard let entry = group.pointee.pending.pendingEntry(id) else { return false }
-        recordClaim(call, call[1], group, id, entry.pointee)
+        if entry.pointee.consumer == nil {
+            recordAcknowledgement(call, group, id)
+        } else {
+            recordClaim(call, call[1], group, id, entry.pointee)
+        }
         call.effects.pointee.dirty += 1
         return group.acknowledge(id)
     }
@@ -209,7 +213,7 @@ extension StreamCommands {
         let minimumIdle = max(try claimInteger(call, 4, "ERR Invalid min-idle-time argument for XAUTOCLAIM"), 0)
         let start = try call.intervalStart(5)
         let (wanted, repliesIDs) = try parseAutoclaim(call)
-        let (stream, group) = try pendingGroup(&keyspace, call, .write)
+        let (stream, group) = try pendingGroup(&keyspace, call, .read)
         let now = keyspace.now
         let consumer = consumer(group, call[3], call[1], call, now)
         // Claimed and forgotten entries count; the others that are looked at are bounded too.

@@ -32,6 +32,7 @@ extension StreamCommands {
     private struct AddOptions {
         var trim: TrimOptions?
         var createsStream = true
+        var sentAs: SentAs?
         var id = NewID.automatic
         var firstField = 0
     }
@@ -46,6 +47,29 @@ extension StreamCommands {
         }
         let found = try call.stream(&keyspace, 1, .write)
         if found == nil, !options.createsStream { call.reply.null(); return }
+        guard let sentAs = options.sentAs else {
+            _ = try add(options, pairs, to: found, &keyspace, call)
+            return
+        }
+        let failure = withMessageID(sentAs, pairs) { message -> CommandError? in
+            if let known = entry(of: message, sentAs, in: found, keyspace) {
+                call.reply.bulk(known)
+                return nil
+            }
+            do throws(CommandError) {
+                let (stream, id) = try add(options, pairs, to: found, &keyspace, call)
+                remember(message, sentAs, as: id, in: stream, call, keyspace)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Adds the entry, replies its ID, and trims.
+    private static func add(_ options: AddOptions, _ pairs: UnsafeBufferPointer<Bytes>, to found: StreamValue?,
+                            _ keyspace: inout Keyspace, _ call: Call) throws(CommandError) -> (StreamValue, StreamID) {
         let last = found?.lastID ?? .minimum
         if last == .maximum {
             throw .text("ERR The stream has exhausted the last possible ID, unable to add more items")
@@ -65,9 +89,11 @@ extension StreamCommands {
         let trimmed = options.trim.map { apply($0, stream) } ?? Trimmed()
         if trimmed.count > 0 { call.announce(call[1], .stream, "xtrim") }
         recordAdd(call, id, pairs, trimmed.scattered.isEmpty ? options.trim : nil, stream)
-        guard let trim = options.trim, trimmed.count > 0 else { return }
-        if !trimmed.scattered.isEmpty { recordDeletion(trimmed.scattered, call) }
-        releaseTrimmed(trim, from: first, stream, call)
+        if let trim = options.trim, trimmed.count > 0 {
+            if !trimmed.scattered.isEmpty { recordDeletion(trimmed.scattered, call) }
+            releaseTrimmed(trim, from: first, stream, call)
+        }
+        return (stream, id)
     }
 
     private static func newID(_ wanted: NewID, after last: StreamID, _ now: UnixMilliseconds) -> StreamID? {
@@ -118,11 +144,16 @@ extension StreamCommands {
             }
             if hasMore, let next = try parseTrim(call, index, &options.trim, &limit) {
                 index = next
+            } else if let next = try parseSentAs(call, index, &options.sentAs) {
+                index = next
             } else if call.isWord(index, "NOMKSTREAM") {
                 options.createsStream = false
                 index += 1
             } else {
                 options.id = try parseNewID(call[index])
+                if options.sentAs != nil {
+                    throw .text("ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs")
+                }
                 break
             }
         }

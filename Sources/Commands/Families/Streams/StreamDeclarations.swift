@@ -2,7 +2,7 @@ import Keyspace
 
 /// Streams: append-only logs of entries with consumer groups.
 package enum StreamCommands {
-    package static let all: [Command] = entries + reading + groups + referring
+    package static let all: [Command] = entries + reading + groups + referring + releasing + idempotent
 
     private static let entries: [Command] = [
         Command("xadd", arity: -5, [.write, .denyoom, .fast], [.write, .stream, .fast],

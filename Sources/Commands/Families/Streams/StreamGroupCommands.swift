@@ -67,21 +67,14 @@ extension StreamCommands {
     }
 
     static func groupHelp(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        call.reply.help("XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", [
-            "CREATE <key> <groupname> <id|$> [option]",
-            "    Create a new consumer group. Options are:",
-            "    * MKSTREAM",
-            "      Create the empty stream if it does not exist.",
-            "    * ENTRIESREAD entries_read",
-            "      Set the group's entries_read counter (internal use).",
-            "CREATECONSUMER <key> <groupname> <consumer>",
-            "    Create a new consumer in the specified group.",
-            "DELCONSUMER <key> <groupname> <consumer>",
-            "    Remove the specified consumer.",
-            "DESTROY <key> <groupname>",
-            "    Remove the specified group.",
+        HelpText.write(&call, [
+            "CREATE <key> <groupname> <id|$> [MKSTREAM] [ENTRIESREAD entries_read]",
+            "    Make a group that is given the entries behind an ID. MKSTREAM makes the stream, too.",
+            "CREATECONSUMER <key> <groupname> <consumer>", "    Make a consumer.",
+            "DELCONSUMER <key> <groupname> <consumer>", "    Remove a consumer, with its pending entries.",
+            "DESTROY <key> <groupname>", "    Remove a group.",
             "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-            "    Set the current group ID and entries_read counter.",
+            "    Let a group go on behind another ID.",
         ])
     }
 
@@ -154,7 +147,7 @@ extension StreamCommands {
         call.recordArgument("XCLAIM")
         call.recordArgument(key)
         call.recordArgument(group.pointee.name.bytes)
-        call.recordArgument(entry.consumer.pointee.name.bytes)
+        call.recordArgument(entry.consumerName)
         call.recordArgument("0")
         call.recordArgument(id)
         call.recordArgument("TIME")
@@ -188,22 +181,23 @@ extension StreamCommands {
             _ = try historyStart(call, key + options.streamCount)
         }
         let mark = call.reply.beginDeferred()
-        var replied = 0
-        for key in keys {
+        var replied = 0, budget = ReadBudget(options, call.reply)
+        for key in keys where !budget.isSpent {
             let (stream, group) = try readGroup(&keyspace, call, key, options)
             let history = try historyStart(call, key + options.streamCount)
             let consumer = consumer(group, call[(options.group ?? 0) + 1], call[key], call, keyspace.now)
-            let claimed = history == nil ? claimable(stream, group, options, keyspace.now) : []
+            let claimed = history == nil ? claimable(stream, group, options, budget, keyspace.now) : []
             if history == nil, claimed.isEmpty,
                stream.count == 0 || stream.lastLiveID <= group.pointee.lastID { continue }
+            let header = call.reply.beginDeferred()
             if call.reply.version == .resp2 { call.reply.array(2) }
             call.reply.bulk(call[key])
-            if let history {
-                replyHistory(call, key, stream, group, consumer, after: history, options, keyspace.now)
+            let isKept = if let history {
+                replyHistory(call, key, stream, group, consumer, after: history, options, &budget, keyspace.now)
             } else {
-                deliver(call, key, stream, group, consumer, claimed, options, keyspace.now)
+                deliver(call, key, stream, group, consumer, claimed, options, &budget, keyspace.now)
             }
-            replied += 1
+            if isKept { replied += 1 } else { call.reply.output.pointee.truncate(to: header) }
         }
         if replied > 0 {
             endStreams(call.reply, mark, replied)
@@ -234,9 +228,10 @@ extension StreamCommands {
     // MARK: CLAIM
 
     private static func claimable(_ stream: StreamValue, _ group: GroupHandle, _ options: ReadOptions,
-                                  _ now: UnixMilliseconds) -> [StreamID] {
+                                  _ budget: ReadBudget, _ now: UnixMilliseconds) -> [StreamID] {
         guard let idle = options.claimIdle else { return [] }
-        return stream.idleEntries(of: group, since: now.rawValue &- idle, count: options.count)
+        let count = options.count == 0 ? budget.entriesLeft : min(options.count, budget.entriesLeft)
+        return stream.idleEntries(of: group, since: now.rawValue &- idle, count: count)
     }
 
     /// How long a client that found nothing may wait before an entry can have become idle enough, in ms; 0: it does
@@ -254,83 +249,100 @@ extension StreamCommands {
     }
 
     /// Pending entries of whoever become the consumer's: replied with how long they waited and how often they were
-    /// delivered before.
+    /// delivered before; how many.
     private static func take(_ claimed: [StreamID], _ call: Call, _ key: Int, _ stream: StreamValue,
-                             _ group: GroupHandle, _ consumer: ConsumerHandle, _ now: UnixMilliseconds) {
+                             _ group: GroupHandle, _ consumer: ConsumerHandle, _ budget: inout ReadBudget,
+                             _ now: UnixMilliseconds) -> Int {
+        var taken = 0
         for id in claimed {
             guard let entry = stream.find(id), let old = group.pointee.pending.pendingEntry(id)?.pointee else {
                 continue
             }
+            let place = call.reply.beginDeferred()
             call.reply.entry(entry, more: 2)
-            call.reply.integer(now.rawValue &- old.deliveryTime)
+            call.reply.integer(old.consumer == nil ? -1 : now.rawValue &- old.deliveryTime)
             call.reply.integer(Int64(bitPattern: old.deliveryCount))
+            if !budget.admits(from: place, call.reply) { break }
+            taken += 1
             let pending = group.assign(id, to: consumer, deliveryTime: now.rawValue,
                                        deliveryCount: old.deliveryCount &+ 1)
             consumer.pointee.activeTime = now.rawValue
             recordClaim(call, call[key], group, id, pending.pointee)
         }
-        call.effects.pointee.dirty += claimed.count
+        call.effects.pointee.dirty += taken
+        return taken
     }
 
-    /// What was claimed, and entries that the group did not have yet, become the consumer's.
+    /// What was claimed, and entries that the group did not have yet, become the consumer's; false: the budget was not
+    /// enough for any.
     private static func deliver(_ call: Call, _ key: Int, _ stream: StreamValue, _ group: GroupHandle,
                                 _ consumer: ConsumerHandle, _ claimed: [StreamID], _ options: ReadOptions,
-                                _ now: UnixMilliseconds) {
+                                _ budget: inout ReadBudget, _ now: UnixMilliseconds) -> Bool {
         let mark = call.reply.beginDeferred()
-        take(claimed, call, key, stream, group, consumer, now)
-        var delivered = claimed.count
-        guard options.count == 0 || delivered < options.count, let start = group.pointee.lastID.successor,
-              stream.count > 0, stream.lastLiveID >= start else {
+        let taken = take(claimed, call, key, stream, group, consumer, &budget, now)
+        var delivered = taken
+        guard options.count == 0 || delivered < options.count, !budget.isSpent,
+              let start = group.pointee.lastID.successor, stream.count > 0, stream.lastLiveID >= start else {
             call.reply.endArray(mark, delivered)
-            return
+            return delivered > 0
         }
         stream.forEachEntry(from: start) { entry in
-            stream.advance(group, to: entry.id)
+            let place = call.reply.beginDeferred()
             call.reply.entry(entry)
+            if !budget.admits(from: place, call.reply) { return false }
+            stream.advance(group, to: entry.id)
             if !options.acknowledgesNothing {
                 let pending = group.assign(entry.id, to: consumer, deliveryTime: now.rawValue, deliveryCount: 1)
                 consumer.pointee.activeTime = now.rawValue
                 recordClaim(call, call[key], group, entry.id, pending.pointee)
             }
             delivered += 1
-            return delivered != options.count
+            return delivered != options.count && !budget.isSpent
         }
         call.reply.endArray(mark, delivered)
-        recordGroupID(call, call[key], group)
-        call.effects.pointee.dirty += 1
+        if delivered > taken {
+            recordGroupID(call, call[key], group)
+            call.effects.pointee.dirty += 1
+        }
+        return delivered > 0
     }
 
-    /// The consumer's pending entries once more; those that were deleted from the stream come without fields.
+    /// The consumer's pending entries once more; those that were deleted from the stream come without fields. False:
+    /// the budget was not enough for any.
     private static func replyHistory(_ call: Call, _ key: Int, _ stream: StreamValue, _ group: GroupHandle,
                                      _ consumer: ConsumerHandle, after: StreamID, _ options: ReadOptions,
-                                     _ now: UnixMilliseconds) {
+                                     _ budget: inout ReadBudget, _ now: UnixMilliseconds) -> Bool {
         let mark = call.reply.beginDeferred()
         var replied = 0
         var place = after.successor.flatMap { consumer.pointee.pending.seek(atLeast: $0) }
         while let at = place {
+            let start = call.reply.beginDeferred()
             if let entry = stream.find(at.id) {
                 call.reply.entry(entry)
-                let pending = at.pendingEntry
-                pending.pointee.deliveryTime = now.rawValue
-                pending.pointee.deliveryCount &+= 1
+                if !budget.admits(from: start, call.reply) { break }
+                let pending = group.assign(at.id, to: consumer, deliveryTime: now.rawValue,
+                                           deliveryCount: at.pendingEntry.pointee.deliveryCount &+ 1)
                 recordClaim(call, call[key], group, at.id, pending.pointee)
             } else {
                 call.reply.array(2)
                 call.reply.bulk(at.id)
                 call.reply.nullArray()
+                if !budget.admits(from: start, call.reply) { break }
             }
             replied += 1
-            if replied == options.count { break }
+            if replied == options.count || budget.isSpent { break }
             place = consumer.pointee.pending.next(at)
         }
         call.reply.endArray(mark, replied)
         call.effects.pointee.dirty += 1
+        // The first entry may be more than there was room for.
+        return replied > 0 || !budget.isSpent
     }
 
     // MARK: XACK
 
     static func xack(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        guard let group = try call.stream(&keyspace, 1, .write)?.group(call[2]) else {
+        guard let group = try call.stream(&keyspace, 1, .read)?.group(call[2]) else {
             call.reply.integer(0)
             return
         }

@@ -7,6 +7,8 @@ import RESP
 
 extension StreamCommands {
     static func infoStream(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
+        guard let entry = keyspace.find(call[2], in: call.database, .read) else { throw .noSuchKey }
+        if entry.type != .stream { throw .wrongType }
         var count: Int64?
         if call.count > 3 {
             guard call.isWord(3, "FULL"), call.count == 4 || call.count == 6 else {
@@ -14,26 +16,25 @@ extension StreamCommands {
             }
             count = 10
         }
-        guard let entry = keyspace.find(call[2], in: call.database, .read) else { throw .noSuchKey }
-        if entry.type != .stream { throw .wrongType }
         if call.count == 6 {
             guard call.isWord(4, "COUNT") else { throw .syntax }
             let value = try call.integer(5)
             count = value < 0 ? 10 : value
         }
         let stream = StreamValue(entry)
+        let more = stream.producers == nil ? 0 : 6
         if let count {
-            call.reply.map(9)
-            replyFacts(call.reply, stream)
+            call.reply.map(9 + more)
+            replyFacts(call.reply, stream, keyspace)
             replyFull(call.reply, stream, Int(count))
         } else {
-            call.reply.map(10)
-            replyFacts(call.reply, stream)
+            call.reply.map(10 + more)
+            replyFacts(call.reply, stream, keyspace)
             replySummary(call.reply, stream)
         }
     }
 
-    private static func replyFacts(_ reply: ReplyWriter, _ stream: StreamValue) {
+    private static func replyFacts(_ reply: ReplyWriter, _ stream: StreamValue, _ keyspace: borrowing Keyspace) {
         reply.bulk("length")
         reply.integer(stream.count)
         reply.bulk("radix-tree-keys")
@@ -48,6 +49,24 @@ extension StreamCommands {
         reply.integer(Int64(bitPattern: stream.entriesAdded))
         reply.bulk("recorded-first-entry-id")
         reply.bulk(stream.firstID)
+        if let producers = stream.producers { replyFacts(reply, producers.pointee, keyspace) }
+    }
+
+    private static func replyFacts(_ reply: ReplyWriter, _ producers: StreamProducers,
+                                   _ keyspace: borrowing Keyspace) {
+        let thresholds = keyspace.thresholds
+        let tracked = producers.count(oldest: oldestRemembered(producers, keyspace))
+        let duration = producers.duration > 0 ? producers.duration : thresholds.streamIdmpDuration
+        let maximumSize = producers.maximumSize > 0 ? producers.maximumSize : thresholds.streamIdmpMaxsize
+        let facts: [(StaticString, Int)] = [
+            ("idmp-duration", duration), ("idmp-maxsize", maximumSize), ("pids-tracked", tracked.producers),
+            ("iids-tracked", tracked.messages), ("iids-added", Int(truncatingIfNeeded: producers.added)),
+            ("iids-duplicates", Int(truncatingIfNeeded: producers.duplicates)),
+        ]
+        for (name, value) in facts {
+            reply.bulk(name)
+            reply.integer(value)
+        }
     }
 
     private static func replySummary(_ reply: ReplyWriter, _ stream: StreamValue) {
@@ -75,12 +94,17 @@ extension StreamCommands {
         reply.array(stream.groups.count)
         for index in 0..<stream.groups.count {
             let group = stream.groups[index]
-            reply.map(7)
+            let released = group.pointee.releasedCount
+            reply.map(released == 0 ? 7 : 8)
             reply.bulk("name")
             reply.bulk(group.pointee.name.bytes)
             replyProgress(reply, stream, group)
             reply.bulk("pel-count")
             reply.integer(group.pointee.pending.count)
+            if released > 0 {
+                reply.bulk("nacked-count")
+                reply.integer(released)
+            }
             reply.bulk("pending")
             replyPending(reply, group.pointee.pending, count, withConsumer: true)
             reply.bulk("consumers")
@@ -111,7 +135,7 @@ extension StreamCommands {
             let entry = at.pendingEntry.pointee
             reply.array(withConsumer ? 4 : 3)
             reply.bulk(at.id)
-            if withConsumer { reply.bulk(entry.consumer.pointee.name.bytes) }
+            if withConsumer { reply.bulk(entry.consumerName) }
             reply.integer(entry.deliveryTime)
             reply.integer(Int64(bitPattern: entry.deliveryCount))
             replied += 1
@@ -173,13 +197,10 @@ extension StreamCommands {
     }
 
     static func infoHelp(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
-        call.reply.help("XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", [
-            "CONSUMERS <key> <groupname>",
-            "    Show consumers of <groupname>.",
-            "GROUPS <key>",
-            "    Show the stream consumer groups.",
-            "STREAM <key> [FULL [COUNT <count>]",
-            "    Show information about the stream.",
+        HelpText.write(&call, [
+            "CONSUMERS <key> <groupname>", "    Describe the consumers of a group.",
+            "GROUPS <key>", "    Describe the groups of a stream.",
+            "STREAM <key> [FULL [COUNT <count>]]", "    Describe a stream; in FULL with its entries and groups.",
         ])
     }
 }

@@ -34,6 +34,9 @@ extension StreamCommands {
     struct ReadOptions {
         /// Entries a stream; 0: all.
         var count = 0
+        /// Entries, and bytes of the reply, of all streams together (`ReadBudget`).
+        var maximumCount = Int.max
+        var maximumBytes = Int.max
         /// nil: don't wait; 0: for ever.
         var timeoutMilliseconds: Int64?
         /// Index of the group's name; the consumer's is behind it.
@@ -46,6 +49,36 @@ extension StreamCommands {
         var streamCount = 0
     }
 
+    /// What may still be replied, in all streams together (MAXCOUNT, MAXSIZE).
+    struct ReadBudget {
+        private(set) var entriesLeft: Int
+        private let end: Int
+        private var isFull = false
+        private var isEmpty = true
+
+        init(_ options: ReadOptions, _ reply: ReplyWriter) {
+            entriesLeft = options.maximumCount
+            let (end, isBeyond) = reply.output.pointee.count.addingReportingOverflow(options.maximumBytes)
+            self.end = isBeyond ? .max : end
+        }
+
+        var isSpent: Bool { isFull || entriesLeft == 0 }
+
+        /// An entry was written from `place` on: false, and it is taken back, if it is more than there is room for.
+        /// The first one stays however big it is, or nobody would ever get behind it.
+        @inline(__always)
+        mutating func admits(from place: Int, _ reply: ReplyWriter) -> Bool {
+            if reply.output.pointee.count > end, !isEmpty {
+                reply.output.pointee.truncate(to: place)
+                isFull = true
+                return false
+            }
+            isEmpty = false
+            entriesLeft -= 1
+            return true
+        }
+    }
+
     static func parseRead(_ call: Call, isGroup: Bool) throws(CommandError) -> ReadOptions {
         var options = ReadOptions()
         var index = 1
@@ -56,6 +89,14 @@ extension StreamCommands {
                 index += 2
             } else if more >= 1, call.isWord(index, "COUNT") {
                 options.count = Int(max(try call.integer(index + 1), 0))
+                index += 2
+            } else if more >= 1, call.isWord(index, "MAXCOUNT") {
+                options.maximumCount = Int(try call.integer(index + 1, in: 1...Int64.max, orThrow: .text(
+                    "ERR MAXCOUNT must be a positive integer")))
+                index += 2
+            } else if more >= 1, call.isWord(index, "MAXSIZE") {
+                options.maximumBytes = Int(try call.integer(index + 1, in: 1...Int64.max, orThrow: .text(
+                    "ERR MAXSIZE must be a positive integer")))
                 index += 2
             } else if more >= 1, call.isWord(index, "STREAMS") {
                 if more & 1 == 1 { throw unbalanced(isGroup) }
@@ -78,6 +119,7 @@ extension StreamCommands {
             }
         }
         if options.firstKey == 0 { throw .syntax }
+        if options.maximumCount < options.count { throw .text("ERR MAXCOUNT must not be less than COUNT") }
         if isGroup, options.group == nil { throw .text("ERR Missing GROUP option for XREADGROUP") }
         return options
     }
@@ -126,21 +168,41 @@ extension StreamCommands {
             _ = try startID(call, key + options.streamCount, stream)
         }
         let mark = call.reply.beginDeferred()
-        var replied = 0
-        for key in options.firstKey..<(options.firstKey + options.streamCount) {
+        var replied = 0, budget = ReadBudget(options, call.reply)
+        for key in options.firstKey..<(options.firstKey + options.streamCount) where !budget.isSpent {
             guard let stream = try readStream(&keyspace, call, key), stream.count > 0 else { continue }
             let after = try startID(call, key + options.streamCount, stream)
             guard stream.lastLiveID > after, let start = after.successor else { continue }
+            let header = call.reply.beginDeferred()
             if call.reply.version == .resp2 { call.reply.array(2) }
             call.reply.bulk(call[key])
-            call.reply.entries(stream, from: start, through: .maximum, count: options.count)
-            replied += 1
+            if reply(stream, from: start, options.count, &budget, call.reply) > 0 {
+                replied += 1
+            } else {
+                call.reply.output.pointee.truncate(to: header)
+            }
         }
         if replied > 0 {
             endStreams(call.reply, mark, replied)
         } else {
             try waitForEntries(&keyspace, call, options)
         }
+    }
+
+    /// The entries from `start` on as far as the budget goes; how many.
+    private static func reply(_ stream: StreamValue, from start: StreamID, _ count: Int, _ budget: inout ReadBudget,
+                              _ reply: ReplyWriter) -> Int {
+        let mark = reply.beginDeferred()
+        var replied = 0
+        stream.forEachEntry(from: start) { entry in
+            let place = reply.beginDeferred()
+            reply.entry(entry)
+            if !budget.admits(from: place, reply) { return false }
+            replied += 1
+            return replied != count && !budget.isSpent
+        }
+        reply.endArray(mark, replied)
+        return replied
     }
 
     /// The stream to read. Whoever waits for one does not mind that something else is in its place meanwhile.

@@ -127,13 +127,17 @@ extension StreamCommands {
 
     private static func acknowledge(_ id: StreamID, _ group: GroupHandle, _ call: Call) -> Bool {
         guard group.acknowledge(id) else { return false }
+        recordAcknowledgement(call, group, id)
+        call.effects.pointee.dirty += 1
+        return true
+    }
+
+    static func recordAcknowledgement(_ call: Call, _ group: GroupHandle, _ id: StreamID) {
         call.record(argumentCount: 4)
         call.recordArgument("XACK")
         call.recordArgument(call[1])
         call.recordArgument(group.pointee.name.bytes)
         call.recordArgument(id)
-        call.effects.pointee.dirty += 1
-        return true
     }
 
     /// No group has `id` pending any more.

@@ -42,8 +42,9 @@ extension StringCommands {
 
     static func lcs(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {
         var first = OwnedBytes(), second = OwnedBytes()
-        try copyString(&keyspace, call, 1, to: &first)
-        try copyString(&keyspace, call, 2, to: &second)
+        let firstIsText = copyString(&keyspace, call, 1, to: &first)
+        let secondIsText = copyString(&keyspace, call, 2, to: &second)
+        if !firstIsText || !secondIsText { throw .text("ERR The specified keys must contain string values") }
         let options = try LCSOptions(call)
         let (cells, overflow) = (first.count + 1).multipliedReportingOverflow(by: second.count + 1)
         if overflow || cells > (1 << 40) || cells * 4 > keyspace.thresholds.protoMaxBulkLength {
@@ -62,12 +63,13 @@ extension StringCommands {
         }
     }
 
-    /// A missing key is an empty string.
+    /// A missing key is an empty string; false: it is no string.
     private static func copyString(_ keyspace: inout Keyspace, _ call: Call, _ index: Int, to out: inout OwnedBytes)
-        throws(CommandError) {
-        guard let entry = keyspace.find(call[index], in: call.database, .read) else { return }
-        if entry.type != .string { throw .text("ERR The specified keys must contain string values") }
+        -> Bool {
+        guard let entry = keyspace.find(call[index], in: call.database, .read) else { return true }
+        if entry.type != .string { return false }
         if entry.encoding == .int { out.append(decimal: entry.integer) } else { out.append(entry.stringBytes) }
+        return true
     }
 
     private static func fill(_ table: UnsafeMutablePointer<UInt32>, _ a: Bytes, _ b: Bytes) {

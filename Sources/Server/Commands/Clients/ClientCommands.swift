@@ -79,6 +79,18 @@ enum ClientCommands {
         call.reply.ok()
     }
 
+    /// CLIENT CAPA <capability> [<capability> ...]: what is not known is passed over.
+    static func capabilities(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        for index in 2..<call.count where call.isWord(index, "REDIRECT") { core.engine.current.capabilities = "r" }
+        call.reply.ok()
+    }
+
+    /// CLIENT IMPORT-SOURCE: there is no import mode that a client could be the source of.
+    static func importSource(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
+        if try onOrOff(call, 2) { throw .text("ERR Server is not in import mode") }
+        call.reply.ok()
+    }
+
     private static func onOrOff(_ call: Call, _ index: Int) throws(CommandError) -> Bool {
         if call.isWord(index, "ON") { return true }
         if call.isWord(index, "OFF") { return false }
@@ -102,21 +114,9 @@ enum ClientCommands {
     // MARK: About others
 
     static func list(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        var kind: ClientTypeFilter?
-        var wanted: Set<Int64>?
-        if call.count == 4, call.isWord(2, "TYPE") {
-            kind = try ClientTypeFilter(named: call[3])
-        } else if call.count > 3, call.isWord(2, "ID") {
-            var ids: Set<Int64> = []
-            for index in 3..<call.count {
-                guard let id = Decimal.parseInt64(call[index]), id > 0 else { throw .text("ERR Invalid client ID") }
-                ids.insert(id)
-            }
-            wanted = ids
-        } else if call.count != 2 {
-            throw .syntax
-        }
-        let text = ClientLine.describeAll(core, kind: kind, ids: wanted)
+        var filter = ClientFilter(skipsCaller: false)
+        try filter.parse(core, call, from: 2, wrongID: .text("ERR Invalid client ID"), leastID: .min)
+        let text = ClientLine.describeAll(core, filter)
         call.reply.verbatim("txt", text.bytes)
     }
 
@@ -129,7 +129,7 @@ enum ClientCommands {
                 throw .text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
             }
         } else if call.count > 4 {
-            throw .wrongArity
+            throw call.subcommandSyntax("CLIENT")
         }
         let id = try call.integer(2)
         guard let session = core.session(id), session.waiting != nil else {
@@ -146,7 +146,7 @@ enum ClientCommands {
             writesOnly = call.isWord(3, "WRITE")
             if !writesOnly, !call.isWord(3, "ALL") { throw .text("ERR CLIENT PAUSE mode must be WRITE or ALL") }
         } else if call.count > 4 {
-            throw .wrongArity
+            throw call.subcommandSyntax("CLIENT")
         }
         guard let milliseconds = Decimal.parseInt64(call[2]) else {
             throw .text("ERR timeout is not an integer or out of range")
@@ -165,17 +165,21 @@ enum ClientCommands {
 
     static func help(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         HelpText.write(&call, [
+            "CAPA <capability> [<capability> ...]", "    Note what the client can do: redirect.",
             "CACHING (YES|NO)", "    Track the keys of the next command, or don't (OPTIN, OPTOUT).",
             "GETNAME", "    Answer the name of this connection.",
             "GETREDIR", "    Answer the client that invalidation messages go to.",
             "ID", "    Answer the number of this connection.",
+            "IMPORT-SOURCE (ON|OFF)", "    ON is refused: there is no import mode.",
             "INFO", "    Describe this connection.",
             "KILL <ip:port>", "    Close the connection that comes from this address.",
             "KILL <option> <value> [<option> <value> [...]]",
             "    Close all connections that fit: ADDR, LADDR (<ip:port>|<unixsocket>:0), ID <client-id>,",
-            "    TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <username>, MAXAGE <seconds>,",
+            "    TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER <username>, MAXAGE <seconds>, IDLE <seconds>,",
+            "    IP <ip>, NAME <name>, LIB-NAME <name>, LIB-VER <version>, DB <index>, FLAGS <letters>,",
+            "    CAPA <letters>; NOT-… of each but MAXAGE and IDLE: those that don't;",
             "    SKIPME (YES|NO): leave this connection out (default: yes).",
-            "LIST [options ...]", "    Describe all connections; options: TYPE <type>, ID <id> [<id> ...].",
+            "LIST [<option> <value> [...]]", "    Describe the connections that fit; options as of KILL.",
             "NO-EVICT (ON|OFF)", "    Exempt this connection from the eviction of clients.",
             "NO-TOUCH (ON|OFF)", "    Leave LRU and LFU of keys alone.",
             "PAUSE <timeout> [WRITE|ALL]", "    Hold back commands (that write) for <timeout> milliseconds.",

@@ -12,6 +12,13 @@ extension ClientCommands {
         """
 
     private static let aboutItself: [Command] = [
+        // Valkey's.
+        Command("capa", arity: -3, [.noscript, .loading, .stale, .allowBusy], [.slow, .connection],
+                group: .connection, since: "8.0.0", complexity: "O(1)", summary: "Notes what the client can do.",
+                arguments: "capability:string*", .server(capabilities)),
+        Command("import-source", arity: 3, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
+                since: "8.1.0", complexity: "O(1)", summary: "Would mark the source of an import.",
+                arguments: "enabled:oneof(on:pure-token@ON off:pure-token@OFF)", .server(importSource)),
         // Ours.
         Command("durability", arity: 3, [.noscript, .loading, .stale], [.slow, .connection], group: .connection,
                 since: "7.4.0", complexity: "O(1)",

@@ -31,13 +31,9 @@ enum ClientLine {
         return line
     }
 
-    static func describeAll(_ core: ServerCore, kind: ClientTypeFilter?, ids: Set<Int64>?) -> OwnedBytes {
+    static func describeAll(_ core: ServerCore, _ filter: ClientFilter) -> OwnedBytes {
         var text = OwnedBytes(capacity: 4096)
-        for session in core.sessionsInOrder() {
-            if let kind, ClientTypeFilter(session) != kind { continue }
-            if let ids, !ids.contains(session.id) { continue }
-            write(session, core, &text)
-        }
+        for session in core.sessionsInOrder() where filter.matches(session, core) { write(session, core, &text) }
         return text
     }
 
@@ -75,6 +71,12 @@ enum ClientLine {
         session.libraryName.withUnsafeBytes { line.append($0) }
         line.append(" lib-ver=")
         session.libraryVersion.withUnsafeBytes { line.append($0) }
+        // As newer systems have it. No connection belongs to an I/O thread: they only lend a hand.
+        field(" io-thread=", "0")
+        field(" tot-net-in=", "\(session.receivedBytes)")
+        field(" tot-net-out=", "\(session.transmittedBytes)")
+        field(" tot-cmds=", "\(session.commandCount)")
+        field(" capa=", session.capabilities)
         line.append("\n")
     }
 
@@ -97,7 +99,7 @@ enum ClientLine {
         field(" tot-mem=", memory.total)
     }
 
-    private static func flags(_ session: Session, _ socket: SocketFacts) -> String {
+    static func flags(_ session: Session, _ socket: SocketFacts) -> String {
         var flags = ""
         if session.isMonitor { flags += "O" }
         if !session.subscriptions.isEmpty { flags += "P" }
@@ -133,7 +135,7 @@ struct SessionMemory {
         self.input = input
         self.inputCapacity = inputCapacity
         waitingArguments = session.waiting?.command.byteCount ?? 0
-        queue = session.queuedBytes + session.watchedBytes
+        queue = session.queuedBytes + session.watchedBytes + session.fieldsetBytes
         names = session.subscriptions.byteCount + (session.tracking?.prefixes.reduce(0) { $0 + $1.count + 32 } ?? 0)
         output = session.output.pointee.count
         outputCapacity = session.output.pointee.capacity

@@ -49,13 +49,20 @@ enum ClientTracking {
             index += 1
         }
         mode.choice = optIn ? .optIn : optOut ? .optOut : .all
-        if call.isWord(2, "ON") { try check(mode, optIn: optIn, optOut: optOut) }
+        if call.isWord(2, "ON") { try check(mode, core.engine.current.tracking, optIn: optIn, optOut: optOut) }
         return mode
     }
 
-    private static func check(_ mode: TrackingMode, optIn: Bool, optOut: Bool) throws(CommandError) {
+    private static func check(_ mode: TrackingMode, _ old: TrackingMode?, optIn: Bool, optOut: Bool)
+        throws(CommandError) {
         if !mode.broadcasts && !mode.prefixes.isEmpty {
             throw .text("ERR PREFIX option requires BCAST mode to be enabled")
+        }
+        if let old, old.broadcasts != mode.broadcasts {
+            throw .text("""
+                ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then \
+                re-enabling it with a different mode.
+                """)
         }
         if mode.broadcasts && (optIn || optOut) {
             throw .text("ERR OPTIN and OPTOUT are not compatible with BCAST")
@@ -68,12 +75,6 @@ enum ClientTracking {
         throws(CommandError) {
         var mode = wanted
         if let old = session.tracking {
-            if old.broadcasts != mode.broadcasts {
-                throw .text("""
-                    ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then \
-                    re-enabling it with a different mode.
-                    """)
-            }
             if old.choice != .all && mode.choice != .all && old.choice != mode.choice {
                 throw .text("""
                     ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then \
@@ -108,7 +109,7 @@ enum ClientTracking {
 
     static func caching(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let session = core.engine.current
-        guard let mode = session.tracking, mode.choice != .all else {
+        guard let mode = session.tracking else {
             throw .text("""
                 ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode \
                 enabled

@@ -22,6 +22,15 @@ struct SocketFacts {
     }
 }
 
+extension SocketFacts {
+    /// The address without its port, and an IPv6 one without brackets.
+    var host: String {
+        guard !isUnix, let colon = address.utf8.lastIndex(of: UInt8(ascii: ":")) else { return address }
+        let host = address[..<colon]
+        return host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : String(host)
+    }
+}
+
 extension ServerCore {
     func session(_ id: Int64) -> Session? { connections[id]?.session }
 

@@ -149,7 +149,7 @@ enum DebugCommands {
         } else if call.isWord(2, "RESIZING") {
             _ = try call.integer(3)
         } else {
-            throw .syntax
+            throw call.subcommandSyntax("DEBUG")
         }
         call.reply.ok()
     }

@@ -7,7 +7,7 @@ import RESP
 /// DEBUG HTSTATS: how full hash tables are.
 enum DebugTables {
     static func database(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        guard let index = Decimal.parseInt64(call[2]) else { throw .text("ERR Out of range database") }
+        let index = try call.integer(2)
         guard index >= 0, index < core.engine.keyspace.databaseCount else { throw .text("ERR Out of range database") }
         let database = core.engine.keyspace.databases[Int(index)]
         var text = "[Dictionary HT]\n" + describe(database.keys) + "\n[Expires HT]\n" + describe(database.expires)

@@ -26,7 +26,7 @@ enum SlowlogCommands {
     ]
 
     private static func get(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        if call.count > 3 { throw .wrongArity }
+        if call.count > 3 { throw call.subcommandSyntax("SLOWLOG") }
         let log = core.engine.slowLog
         reply(log, count: call.count == 3 ? try count(call, log) : 10, call)
     }

@@ -84,6 +84,7 @@ enum MigrateCommands {
     private static func migrate(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let engine = core.engine
         let options = try Options(call, engine)
+        let route = try route(core, call, options)
         var waiting: [Int] = []
         for index in options.keys where engine.keyspace.find(call[index], in: call.database, .read) != nil {
             waiting.append(index)
@@ -92,7 +93,7 @@ enum MigrateCommands {
         // What an older server does not understand it may in the form of its time; but that knows no expires of fields.
         var version = engine.keyspace.thresholds.rdbVersion, refusal: String?
         while !waiting.isEmpty {
-            let outcome = try transfer(waiting, options, version: version, engine, call)
+            let outcome = try transfer(waiting, options, route, version: version, engine, call)
             refusal = refusal ?? outcome.refusal
             waiting = outcome.tooNew.filter { index in
                 engine.keyspace.find(call[index], in: call.database, .peek).map { !$0.hasFieldExpires } ?? false
@@ -101,10 +102,26 @@ enum MigrateCommands {
                 refusal = refusal ?? outcome.versionRefusal
                 break
             }
-            version = version > 10 ? 10 : 9
+            version = version > 12 ? 12 : version > 10 ? 10 : 9
         }
         if let refusal { throw .message("ERR Target instance replied with error: \(refusal)") }
         call.reply.ok()
+    }
+
+    /// As Redis does: `tls-cluster` decides whether the other server is spoken to over TLS.
+    private static func route(_ core: ServerCore, _ call: Call, _ options: Options) throws(CommandError)
+        -> MigrateRoute {
+        let configuration = core.configuration
+        var route = MigrateRoute(host: text(call[1]), port: text(call[2]),
+                                 timeoutMilliseconds: options.timeoutMilliseconds, source: configuration.bindSourceAddr)
+        if configuration.tls.cluster {
+            do throws(ConfigurationError) {
+                route.encryption = try configuration.tls.makeContext(forClients: false)
+            } catch {
+                throw .message("ERR MIGRATE over TLS: \(error.text)")
+            }
+        }
+        return route
     }
 
     private struct Outcome {
@@ -117,11 +134,10 @@ enum MigrateCommands {
 
     /// One connection: sends the keys, deletes what was taken. Throws when the connection fails, with what was taken
     /// until then deleted.
-    private static func transfer(_ keys: [Int], _ options: Options, version: Int, _ engine: Engine, _ call: Call)
-        throws(CommandError) -> Outcome {
+    private static func transfer(_ keys: [Int], _ options: Options, _ route: MigrateRoute, version: Int,
+                                 _ engine: Engine, _ call: Call) throws(CommandError) -> Outcome {
         do throws(LinkFailure) {
-            var link = try MigrateLink(host: text(call[1]), port: text(call[2]),
-                                       timeoutMilliseconds: options.timeoutMilliseconds)
+            var link = try MigrateLink.open(route)
             var request = OwnedBytes()
             // Nothing is restored before the other server has said that it is in the right database.
             let steps = writePreamble(options, call, &request)

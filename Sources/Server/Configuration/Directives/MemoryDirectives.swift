@@ -24,6 +24,8 @@ extension Directives {
         .integer("active-expire-effort", \.activeExpireEffort, 1...10),
         .keptInteger("active-defrag-max-scan-fields", 1000, 1...unbounded),
         .integer("stream-node-max-entries", \.streamNodeMaxEntries, 0...unbounded),
+        .integer("stream-idmp-duration", \.streamIdmpDuration, 1...86_400),
+        .integer("stream-idmp-maxsize", \.streamIdmpMaxsize, 1...10_000),
         .integer("maxmemory", \.maxmemory, 0...unbounded, as: .memory),
         .integer("hash-max-listpack-entries", alias: "hash-max-ziplist-entries", \.hashMaxListpackEntries,
                  0...unbounded),
@@ -40,6 +42,7 @@ extension Directives {
                  0...unbounded, as: .memory),
         .integer("hll-sparse-max-bytes", \.hllSparseMaxBytes, 0...unbounded, as: .memory),
         .integer("tracking-table-max-keys", \.trackingTableMaxKeys, 0...unbounded),
+        .integer("script-memory-limit", \.scriptMemoryLimit, 1048576...unbounded, as: .memory),
         .integer("maxmemory-clients", \.maxmemoryClients, -100...unbounded, as: .memoryOrPercent),
     ] }
 }

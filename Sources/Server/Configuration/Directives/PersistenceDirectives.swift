@@ -31,7 +31,7 @@ extension Directives {
                  [.hidden]),
         .dir,
         .save,
-        .integer("rdb-version", \.rdbVersion, 9...12),
+        .integer("rdb-version", \.rdbVersion, 9...14),
         .bool("rdb-skip-unsupported", \.rdbSkipUnsupported),
         .bool("aof-seal", \.aofSeal),
         .choice("aof-on-corruption", \.aofOnCorruption),

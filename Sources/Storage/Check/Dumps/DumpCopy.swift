@@ -95,6 +95,8 @@ struct DumpCopyVisitor: RDBVisitor, ~Copyable {
     /// The key in `scratch`, which is not written yet: fields' expires may follow it.
     private var pending: RDBKeyAttributes?
     private var pendingPlace = (offset: 0, bytes: 0)
+    /// What the next key's producers sent, if it is a stream of an older type.
+    private var producers = OwnedBytes()
     /// Set while salvaging: keys that were written already.
     var known: DumpKeys?
 
@@ -136,6 +138,11 @@ struct DumpCopyVisitor: RDBVisitor, ~Copyable {
 
     mutating func aux(_ name: Bytes, _ value: Bytes, at offset: Int) {
         flush()
+        if name.equals(StreamCodec.producersField.bytes) {
+            producers.removeAll()
+            producers.append(value)
+            return
+        }
         // The version is told anew, and what other servers say of themselves means nothing in the new file.
         let kept = ["redis-bits", "ctime", "used-mem", "repl-stream-db", "repl-id", "repl-offset", "aof-base",
                     "aof-preamble", "lua"]
@@ -195,14 +202,18 @@ struct DumpCopyVisitor: RDBVisitor, ~Copyable {
         flush()
         let start = input.offset
         progress(start)
+        defer { producers.truncate(to: 0) }
         guard options.selection.includes(key, type, database) else {
             report.keysPassedOver += 1
             try input.skipValue(type)
             return
         }
-        guard try scratch.decode(key, attributes, type, &input) != nil else {
+        guard let entry = try scratch.decode(key, attributes, type, &input) else {
             report.add(loss(key, start, input.offset - start, "an empty collection"))
             return
+        }
+        if producers.count > 0, entry.type == .stream {
+            try StreamCodec.applyProducers(producers.bytes, to: StreamValue(entry))
         }
         if known?.insert(key, database) == false {
             scratch.clear()
@@ -224,6 +235,12 @@ struct DumpCopyVisitor: RDBVisitor, ~Copyable {
         pending = nil
         guard let entry = scratch.last() else { return }
         choose(database)
+        if entry.type == .stream, StreamValue(entry).producers != nil {
+            var field = RDBOutput(compresses: false)
+            if StreamCodec.encodeProducers(entry, version, &field) {
+                put(aux: StreamCodec.producersField.bytes, field.bytes)
+            }
+        }
         if let expire = attributes.expire, expire.rawValue != -1 {
             output.put(.expireMilliseconds)
             output.put(expire.rawValue)

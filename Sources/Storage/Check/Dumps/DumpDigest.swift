@@ -97,6 +97,12 @@ struct DumpDigest {
             mix(group.pointee.name.bytes)
             mix(group.pointee.lastID)
             for number in 0..<group.pointee.consumers.count { mix(group.pointee.consumers[number]) }
+            own = self
+            group.forEachReleased { id, entry in
+                own.mix(id)
+                own.mix(Int64(bitPattern: entry.pointee.deliveryCount))
+            }
+            self = own
         }
     }
 

@@ -9,21 +9,6 @@ import Primitives
 //     field expires, for everything later relies on them.
 //  2. With `isThorough`, duplicates are looked for, too.
 
-/// Looks for an element that comes twice.
-struct DuplicateSearch: ~Copyable {
-    private var seen: SetValue
-
-    init(_ keyspace: borrowing Keyspace) { seen = .createTable(keyspace.context) }
-    deinit { seen.destroy() }
-
-    /// False if it came before.
-    mutating func add(_ element: ListpackElement, _ keyspace: borrowing Keyspace) -> Bool {
-        withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) {
-            seen.add(element.text($0.baseAddress.unsafelyUnwrapped), keyspace)
-        }
-    }
-}
-
 extension RDBInput {
     /// The next string as a checked listpack of its own, with groups of `stride` elements; nil if it is empty.
     mutating func listpack(stride: Int, name: StaticString) throws(StorageError) -> Listpack? {
@@ -56,15 +41,36 @@ extension RDBInput {
     /// Throws if a group's first element comes twice. The listpack stays the caller's.
     func checkDuplicates(_ pack: Listpack, stride: Int, name: StaticString, _ keyspace: borrowing Keyspace)
         throws(StorageError) {
-        var search = DuplicateSearch(keyspace)
+        var capacity = 16
+        while capacity < pack.count / stride * 2 { capacity *= 2 }
+        let slots = Heap.allocateZeroed(capacity * 8).bindMemory(to: UInt64.self, capacity: capacity)
+        defer { Heap.free(UnsafeMutableRawPointer(slots)) }
         var current = pack.first
         var index = 0
         while let at = current {
-            if index % stride == 0, !search.add(pack.get(at), keyspace) {
+            if index % stride == 0, !Self.enter(at, of: pack, slots, capacity - 1, keyspace.context.pointee.seed) {
                 throw corrupt("\(name) with duplicate elements")
             }
             index += 1
             current = pack.next(at)
+        }
+    }
+
+    /// False if an equal element was entered before. A slot holds half of the hash, then the place; 0: free.
+    private static func enter(_ at: Int, of pack: Listpack, _ slots: UnsafeMutablePointer<UInt64>, _ mask: Int,
+                              _ seed: HashSeed) -> Bool {
+        withUnsafeTemporaryAllocation(byteCount: 48, alignment: 8) { buffer in
+            let scratch = buffer.baseAddress.unsafelyUnwrapped
+            let text = pack.get(at).text(scratch), hash = SipHash.hash(text, seed)
+            let entry = hash & 0xffff_ffff_0000_0000 | UInt64(UInt32(truncatingIfNeeded: at))
+            var index = Int(truncatingIfNeeded: hash) & mask
+            while slots[index] != 0 {
+                if (slots[index] ^ entry) >> 32 == 0,
+                   pack.get(Int(slots[index] & 0xffff_ffff)).text(scratch + 24).equals(text) { return false }
+                index = (index + 1) & mask
+            }
+            slots[index] = entry
+            return true
         }
     }
 

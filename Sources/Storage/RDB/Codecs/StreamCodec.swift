@@ -18,16 +18,48 @@ import Primitives
 //     types 26 and 27: length seconds, length entries that ids of sent messages are kept for; length producers; each:
 //         string id; length ids; each: string id; length ms, length sequence of the entry
 //
+// What older types have no place for:
+//  - Pending entries without a consumer (XNACK) go to one without a name, which was never seen (time 0), so that
+//    nothing that waits is lost with servers that don't know such entries. A consumer with no name may exist: then
+//    it is by their delivery time, 0, that they are told from its own.
+//  - What producers sent (XADD IDMP) stands before the key, as an AUX field that others pass over (`producersField`):
+//    the tail of type 26, then length messages ever added, length duplicates. Payloads of DUMP go without it.
+//
 // Invariants of what is accepted
 //  1. Nodes ascend and are valid (StreamNode); the number of live entries is the one announced.
-//  2. A group's pending entries are exactly its consumers', each of one consumer.
+//  2. A group's pending entries are exactly its consumers' and the released ones, each of one of them.
 
 package enum StreamCodec {
     // MARK: Out
 
     /// The type that a version of the format has for streams.
     package static func type(_ version: RDBVersion) -> RDBType {
-        version >= .redis7_2 ? .streamListpacks3 : version >= .redis7_0 ? .streamListpacks2 : .streamListpacks
+        if version >= .redis8_6 { return version >= .redis8_8 ? .streamListpacks5 : .streamListpacks4 }
+        return version >= .redis7_2 ? .streamListpacks3 : version >= .redis7_0 ? .streamListpacks2 : .streamListpacks
+    }
+
+    /// The AUX field before a stream whose type has no place for what its producers sent.
+    package static let producersField: StaticString = "stream-producers"
+
+    /// What that field holds; false: there is nothing to tell. Raw memory only.
+    package static func encodeProducers(_ entry: Entry, _ version: RDBVersion, _ output: inout RDBOutput) -> Bool {
+        guard version < .redis8_6, entry.type == .stream, let producers = StreamValue(entry).producers else {
+            return false
+        }
+        put(producers.pointee, ofSettings: 0, &output)
+        output.put(length: producers.pointee.added)
+        output.put(length: producers.pointee.duplicates)
+        return true
+    }
+
+    /// Applies what an AUX field told to the stream behind it.
+    package static func applyProducers(_ field: Bytes, to stream: StreamValue) throws(StorageError) {
+        var input = RDBInput(field)
+        input.computesChecksum = false
+        try decodeProducers(stream, &input)
+        let producers = stream.makeProducers()
+        producers.pointee.added = try input.length()
+        producers.pointee.duplicates = try input.length()
     }
 
     /// Writes a stream's value, without type and key. Raw memory only.
@@ -48,6 +80,23 @@ package enum StreamCodec {
         }
         output.put(length: stream.groups.count)
         for index in 0..<stream.groups.count { encode(stream.groups[index], type, &output) }
+        if type.hasProducers { put(stream.producers?.pointee ?? StreamProducers(), ofSettings: 100, &output) }
+    }
+
+    /// - Parameter ofSettings: what stands for values that are the settings', not the stream's own.
+    private static func put(_ producers: StreamProducers, ofSettings: Int, _ output: inout RDBOutput) {
+        output.put(length: producers.duration > 0 ? producers.duration : ofSettings)
+        output.put(length: producers.maximumSize > 0 ? producers.maximumSize : ofSettings)
+        output.put(length: producers.producers.count)
+        for index in 0..<producers.producers.count {
+            let producer = producers.producers[index]
+            output.put(string: producer.pointee.name.bytes)
+            output.put(length: producer.pointee.messages.count)
+            producer.forEachMessage { message in
+                output.put(string: message.pointee.name.bytes)
+                put(message.pointee.entry, &output)
+            }
+        }
     }
 
     private static func put(_ id: StreamID, _ output: inout RDBOutput) {
@@ -68,21 +117,44 @@ package enum StreamCodec {
             output.put(length: at.pendingEntry.pointee.deliveryCount)
             place = pending.next(at)
         }
-        output.put(length: group.pointee.consumers.count)
-        for index in 0..<group.pointee.consumers.count { encode(group.pointee.consumers[index], type, &output) }
+        // Consumers are in the order of their names: one without a name comes first.
+        let released = type == .streamListpacks5 ? 0 : group.pointee.releasedCount
+        let consumers = group.pointee.consumers
+        let hasNameless = consumers.count > 0 && consumers[0].pointee.name.count == 0
+        output.put(length: consumers.count + (released > 0 && !hasNameless ? 1 : 0))
+        if released > 0, !hasNameless { encodeReleased(group, type, &output) }
+        for index in 0..<consumers.count {
+            encode(consumers[index], released: index == 0 && hasNameless && released > 0 ? group : nil, type, &output)
+        }
+        if type == .streamListpacks5 {
+            output.put(length: group.pointee.releasedCount)
+            group.forEachReleased { id, _ in output.put(id) }
+        }
     }
 
-    private static func encode(_ consumer: ConsumerHandle, _ type: RDBType, _ output: inout RDBOutput) {
+    /// A consumer without a name that has what was released.
+    private static func encodeReleased(_ group: GroupHandle, _ type: RDBType, _ output: inout RDBOutput) {
+        output.put(string: Bytes(start: nil, count: 0))
+        output.put(0 as Int64)
+        if type.hasActiveTime { output.put(-1 as Int64) }
+        output.put(length: group.pointee.releasedCount)
+        group.forEachReleased { id, _ in output.put(id) }
+    }
+
+    /// - Parameter released: the group whose released entries are written as the consumer's.
+    private static func encode(_ consumer: ConsumerHandle, released: GroupHandle?, _ type: RDBType,
+                               _ output: inout RDBOutput) {
         output.put(string: consumer.pointee.name.bytes)
         output.put(consumer.pointee.seenTime)
-        if type == .streamListpacks3 { output.put(consumer.pointee.activeTime) }
+        if type.hasActiveTime { output.put(consumer.pointee.activeTime) }
         let pending = consumer.pointee.pending
-        output.put(length: pending.count)
+        output.put(length: pending.count + (released?.pointee.releasedCount ?? 0))
         var place = pending.first
         while let at = place {
             output.put(at.id)
             place = pending.next(at)
         }
+        released?.forEachReleased { id, _ in output.put(id) }
     }
 
     // MARK: In
@@ -112,11 +184,32 @@ package enum StreamCodec {
             try decodeGroup(type, stream, &input)
             groups -= 1
         }
-        if type == .streamListpacks4 || type == .streamListpacks5 {
-            let producers = try input.skipProducers()
-            if producers > 0 { try input.lose("ids of messages sent, of \(producers) producers (Redis 8.6)") }
-        }
+        if type.hasProducers { try decodeProducers(stream, &input) }
         return value
+    }
+
+    private static func decodeProducers(_ stream: StreamValue, _ input: inout RDBInput) throws(StorageError) {
+        let duration = try input.length(), maximumSize = try input.length()
+        var left = try input.count()
+        // What the settings say by default is no setting of the stream's own.
+        let isOwn = duration != 100 && duration != 0 || maximumSize != 100 && maximumSize != 0
+        if left == 0, !isOwn { return }
+        let producers = stream.makeProducers()
+        producers.pointee.duration = Int(min(duration, 86_400))
+        producers.pointee.maximumSize = Int(min(maximumSize, 10_000))
+        while left > 0 {
+            let name = OwnedBytes(copying: try input.string())
+            var messages = try input.count()
+            while messages > 0 {
+                let message = OwnedBytes(copying: try input.string())
+                let entry = try id(&input)
+                producers.pointee.remember(message.bytes, from: name.bytes, entry, oldest: .minimum,
+                                           maximumSize: 10_000)
+                producers.pointee.added &+= 1
+                messages -= 1
+            }
+            left -= 1
+        }
     }
 
     private static func id(_ input: inout RDBInput) throws(StorageError) -> StreamID {
@@ -162,28 +255,22 @@ package enum StreamCodec {
             try decodeConsumer(type, group, pending, &input)
             consumers -= 1
         }
-        let released = type == .streamListpacks5 ? try releasedEntries(group, pending, &input) : 0
-        if group.pointee.pending.count != pending.count - released {
-            throw input.corrupt("NACK entry without consumer")
-        }
+        if type == .streamListpacks5 { try decodeReleased(group, pending, &input) }
+        if group.pointee.pending.count != pending.count { throw input.corrupt("NACK entry without consumer") }
     }
 
-    /// Redis 8.8: pending entries that a consumer gave back, which no consumer has. Here an entry has one.
-    private static func releasedEntries(_ group: GroupHandle, _ pending: IDTree, _ input: inout RDBInput)
-        throws(StorageError) -> Int {
-        let count = try input.count()
-        if count > 0 { try input.lose("pending entries without a consumer: \(count) (Redis 8.8)") }
-        var left = count, last: StreamID?
+    private static func decodeReleased(_ group: GroupHandle, _ pending: IDTree, _ input: inout RDBInput)
+        throws(StorageError) {
+        var left = try input.count()
         while left > 0 {
             let id = try rawID(&input)
-            if let last, id <= last { throw input.corrupt("released entries out of order") }
-            guard pending.find(id) != nil, group.pointee.pending.find(id) == nil else {
+            guard let payload = pending.find(id), group.pointee.pending.find(id) == nil else {
                 throw input.corrupt("a released entry that a consumer has, or none knows")
             }
-            last = id
+            let mark = PendingMark.at(payload).load(as: PendingMark.self)
+            group.release(id, deliveryCount: mark.deliveryCount)
             left -= 1
         }
-        return count
     }
 
     /// Time and count of a pending entry whose consumer is yet to be read.
@@ -228,7 +315,9 @@ package enum StreamCodec {
         if group.pointee.consumers.find(name.bytes) != nil {
             throw input.corrupt("Duplicate stream consumer detected")
         }
-        let consumer = group.addConsumer(name.bytes, seenTime: seen, activeTime: active)
+        let isNameless = name.count == 0
+        let consumer = isNameless && seen == 0 ? nil
+            : group.addConsumer(name.bytes, seenTime: seen, activeTime: active)
         var left = try input.count()
         while left > 0 {
             let id = try rawID(&input)
@@ -239,7 +328,11 @@ package enum StreamCodec {
                 throw input.corrupt("Duplicated consumer PEL entry loading a stream consumer group")
             }
             let mark = PendingMark.at(payload).load(as: PendingMark.self)
-            group.assign(id, to: consumer, deliveryTime: mark.deliveryTime, deliveryCount: mark.deliveryCount)
+            if let consumer, !isNameless || mark.deliveryTime != 0 {
+                group.assign(id, to: consumer, deliveryTime: mark.deliveryTime, deliveryCount: mark.deliveryCount)
+            } else {
+                group.release(id, deliveryCount: mark.deliveryCount)
+            }
             left -= 1
         }
     }

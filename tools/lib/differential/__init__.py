@@ -1,0 +1,1 @@
+"""tools/compat: what surrounds random commands, and what a run of it covers."""
