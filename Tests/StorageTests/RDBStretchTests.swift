@@ -105,6 +105,58 @@ import TestSupport
         }
     }
 
+    /// An AUX field between a key's expire and its type, wherever a stretch may begin: the expire stays the key's.
+    @Test func anExpireStaysWithItsKey() throws {
+        for ahead in 0..<12 {
+            var bytes = Array("REDIS0012".utf8) + [0xfe, 0]
+            for number in 0..<ahead { bytes += [0xfa, 1, 97, 1, UInt8(65 + number)] }
+            for number in 0..<20 as Range<UInt8> {
+                // 2030-03-17 in ms.
+                bytes += [0xfc, 0, 0xe8, 0x1f, 0x37, 0xba, 1, 0, 0]
+                if number % 3 == 0 { bytes += [0xfa, 1, 97, 1, 98] }
+                bytes += [0, 2, 107, 65 + number, 1, 118]
+            }
+            bytes += [0xff] + [UInt8](repeating: 0, count: 8)
+            expectSame(bytes, "\(ahead) AUX fields before")
+            for way in Way.allCases {
+                let target = LoadTarget()
+                _ = try target.load(bytes) { way.set(&$0) }
+                for number in 0..<20 as Range<UInt8> {
+                    let expire = target.find([107, 65 + number])?.expire
+                    #expect(expire == UnixMilliseconds(0x01ba_371f_e800), "\(ahead), key \(number), \(way)")
+                }
+            }
+        }
+    }
+
+    /// What producers sent stands as an AUX field before the stream that it belongs to, and is of no other.
+    @Test func producersStayWithTheirStream() throws {
+        let target = LoadTarget()
+        for number in 0..<60 {
+            let key = owned(Array("key:\(number)".utf8))
+            guard number % 3 == 0 else {
+                target.keyspace.setString(key.bytes, to: key.bytes, in: 0, keepExpire: false)
+                continue
+            }
+            let stream = StreamValue.create(), producers = stream.makeProducers()
+            producers.pointee.remember(key.bytes, from: key.bytes, StreamID(UInt64(number) + 1, 0), oldest: .minimum,
+                                       maximumSize: 9)
+            target.keyspace.set(key.bytes, to: stream.makeValue(), in: 0)
+        }
+        let bytes = target.snapshot()
+        for way in Way.allCases {
+            let loaded = LoadTarget()
+            _ = try loaded.load(bytes) { way.set(&$0) }
+            for number in stride(from: 0, to: 60, by: 3) {
+                let name = Array("key:\(number)".utf8), key = owned(name)
+                let entry = try #require(loaded.find(name))
+                let producers = try #require(StreamValue(entry).producers, "\(number), \(way)").pointee
+                #expect(producers.entry(of: key.bytes, from: key.bytes, oldest: .minimum)
+                        == StreamID(UInt64(number) + 1, 0), "\(number), \(way)")
+            }
+        }
+    }
+
     /// What was made and not added is freed.
     @Test func aLoadThatFailsLosesNoMemory() throws {
         var random = RandomSource(seed: 13)

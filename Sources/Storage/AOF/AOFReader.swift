@@ -443,10 +443,7 @@ package struct AOFReader: ~Copyable {
         let rest = filled - position
         if isLent { retire() }
         if position > 0 {
-            if blocks.isOn {
-                absorbBlock()
-                blocks.position = 0
-            }
+            leaveBlock()
             buffer.copyMemory(from: buffer + position, byteCount: rest)
             windowOffset += position
             position = 0
@@ -463,6 +460,13 @@ package struct AOFReader: ~Copyable {
             filled += got
         }
         return true
+    }
+
+    /// What was taken is about to be behind the window's beginning.
+    private mutating func leaveBlock() {
+        if !blocks.isOn { return }
+        absorbBlock()
+        blocks.position = 0
     }
 
     private mutating func resize(_ bytes: Int) {
@@ -501,6 +505,7 @@ package struct AOFReader: ~Copyable {
     /// Goes on in another window, with what was not taken yet.
     private mutating func retire() {
         let rest = filled - position
+        leaveBlock()
         var next = AOFWindow(base: buffer, capacity: max(rest, AOFLimits.windowBytes))
         if next.capacity == AOFLimits.windowBytes, let spare {
             next = spare

@@ -249,7 +249,8 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
             restBeforeStretch -= 1
             return
         }
-        guard options.readsStretches, RDBStretch.isPossible(walker) else { return }
+        // What was told of the next key's producers is applied where one thread reads it.
+        guard options.readsStretches, producers.isEmpty, RDBStretch.isPossible(walker) else { return }
         let start = walker.input.offset
         let context = RDBStretch.Context(walker, keyspace.pointee, options, database)
         let failure = withUnsafeMutablePointer(to: &walker) { walker -> StorageError? in

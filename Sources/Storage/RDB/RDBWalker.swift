@@ -141,10 +141,16 @@ package struct RDBWalker: ~Copyable {
     ) throws(StorageError) {
         try readMagic(&visitor)
         repeat {
-            if keyOffset == nil { try stretch(&self, &visitor) }
+            if isBetweenKeys { try stretch(&self, &visitor) }
         } while try readRecord(&visitor)
         stage = .checksum
         try readChecksum(&visitor)
+    }
+
+    /// Nothing was read yet that belongs to the next key. (An AUX field may stand behind a key's expire.)
+    private var isBetweenKeys: Bool {
+        keyOffset == nil && attributes.expire == nil && attributes.idleSeconds == nil && attributes.frequency == nil
+            && lostAttribute == nil
     }
 
     /// Keys were read by somebody else, the last of them this.
