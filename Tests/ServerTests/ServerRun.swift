@@ -92,12 +92,14 @@ final class ServerRun {
 
     /// What comes back for inline requests until the server says nothing more for a while or ends the connection;
     /// nil: it can't be reached.
-    func answer(_ request: String, port: Int? = nil) -> String? {
+    /// - Parameter wait: for the first bytes, in seconds; nil: no longer than for those after them.
+    func answer(_ request: String, port: Int? = nil, wait: Int? = nil) -> String? {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         guard Self.withAddress(port ?? self.port, { connect(descriptor, $0, $1) }) == 0 else { return nil }
         var patience = timeval(tv_sec: 0, tv_usec: 300_000)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var first = wait.map { timeval(tv_sec: $0, tv_usec: 0) } ?? patience
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &first, socklen_t(MemoryLayout<timeval>.size))
         _ = request.withCString { send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65536)
@@ -106,6 +108,7 @@ final class ServerRun {
             if count < 0 && errno == ECONNRESET { return String(decoding: bytes, as: UTF8.self) + "RESET" }
             if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
             bytes += chunk[..<count]
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         }
     }
 }

@@ -197,7 +197,7 @@ def same(name, command, ours, theirs, differences, mode=None):
         if without_idle(ours) == without_idle(theirs):
             return True
     elif name in SCANS:
-        width = 1 if "NOVALUES" in command.upper() else SCANS[name]
+        width = 1 if "NOVALUES" in command.upper() or "NOSCORES" in command.upper() else SCANS[name]
         if scan_form(ours, width) == scan_form(theirs, width):
             return True
     elif name in CLOSE:

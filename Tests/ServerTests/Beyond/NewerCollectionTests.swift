@@ -40,7 +40,7 @@ struct NewerCollectionTests {
             ZADD z 1 a 2.5 b
             ZSCAN z 0 => ["0", ["a", "1", "b", "2.5"]]
             ZSCAN z 0 NOSCORES MATCH b => ["0", ["b"]]
-            ZSCAN z 0 NOVALUES => ERR syntax error
+            ZSCAN z 0 NOVALUES => ERR NOVALUES option can only be used in HSCAN
             """)
     }
 
