@@ -51,7 +51,8 @@ let package = Package(
                 swiftSettings: house),
 
         .executableTarget(name: "swift-redis-server", dependencies: ["Server", "Primitives"], swiftSettings: house),
-        .executableTarget(name: "swift-redis-check-aof", dependencies: ["Storage", "Primitives", arguments],
+        .executableTarget(name: "swift-redis-check-aof",
+                          dependencies: ["Server", "Storage", "Commands", "RESP", "Primitives", arguments],
                           swiftSettings: house),
         .executableTarget(name: "swift-redis-check-rdb", dependencies: ["Storage", "Primitives", arguments],
                           swiftSettings: house),

@@ -188,6 +188,10 @@ package struct Command: Sendable {
     package let deprecatedSince: StaticString
     package let replacedBy: StaticString
 
+    /// Whether so many arguments, the name among them, are as many as it wants.
+    @inline(__always)
+    package func takes(_ count: Int) -> Bool { arity > 0 ? count == arity : count >= -arity }
+
     package init(_ name: StaticString, arity: Int, _ flags: CommandFlags, _ categories: ACLCategories,
                  keys: StaticString = "", group: CommandGroup, since: StaticString, complexity: StaticString = "",
                  summary: StaticString, tips: StaticString = "", arguments: StaticString = "",

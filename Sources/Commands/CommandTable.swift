@@ -1,4 +1,5 @@
 import Primitives
+import RESP
 
 /// All commands, found by name in either case. Records live as long as the process, so that a call can point at
 /// them without counting references.
@@ -161,6 +162,19 @@ package final class CommandTable: Sendable {
 
     /// Clients can call this command, or the container that it belongs to.
     package func isReachable(_ id: Int) -> Bool { names[rows[id].parent < 0 ? id : rows[id].parent].count > 0 }
+
+    /// The id of the command that a record of the log is of, or of its subcommand; nil if there is none.
+    package func findRecord(_ arguments: Arguments) -> Int? {
+        guard let id = findOriginal(arguments[0]) else { return nil }
+        return isContainer[id] ? resolveSubcommand(id, arguments) : id
+    }
+
+    /// The id of the subcommand that a container's arguments name; the container's own, if they name none.
+    package func resolveSubcommand(_ id: Int, _ arguments: Arguments) -> Int? {
+        guard arguments.count > 1 else { return id }
+        // A command with a handler of its own and optional subcommands (COMMAND) may have none of this name.
+        return findSubcommand(arguments[1], of: id)
+    }
 
     /// The id of a container's subcommand.
     package func findSubcommand(_ name: Bytes, of id: Int) -> Int? {

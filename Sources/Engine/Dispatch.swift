@@ -25,6 +25,7 @@ extension Engine {
 
     @inline(__always)
     private func checkArity(_ command: UnsafePointer<Command>, _ arguments: Arguments) -> CommandError? {
+        // As Command.takes, which would copy the record here, and count its references: for every command.
         let arity = command.pointee.arity
         if arity > 0 ? arguments.count == arity : arguments.count >= -arity { return nil }
         return .wrongArity

@@ -234,23 +234,10 @@ package final class Engine {
         return resolve(id, arguments)
     }
 
-    /// As `lookUp`, for a record of the log.
-    package func lookUpRecord(_ arguments: Arguments) -> Int? {
-        guard let id = table.findOriginal(arguments[0]) else { return nil }
-        return resolve(id, arguments)
-    }
-
     /// The subcommand's id, if the command is a container.
     @inline(__always)
     private func resolve(_ id: Int, _ arguments: Arguments) -> Int? {
-        table.isContainer[id] ? lookUpSubcommand(arguments, id) : id
-    }
-
-    private func lookUpSubcommand(_ arguments: Arguments, _ id: Int) -> Int? {
-        guard arguments.count > 1 else { return id }
-        if let sub = table.findSubcommand(arguments[1], of: id) { return sub }
-        // A command with a handler of its own and optional subcommands (COMMAND) has none of this name.
-        return nil
+        table.isContainer[id] ? table.resolveSubcommand(id, arguments) : id
     }
 
     // MARK: Running

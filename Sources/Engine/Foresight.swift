@@ -15,6 +15,8 @@ package struct ForeseenCommand {
     package var end: Int
     /// −1: there is no such command.
     package var id = -1
+    /// There is such a command, and it takes so many arguments.
+    package var isSound = false
     /// Of the first key, if `hasHash`; `keyPlace` is where it stands among the arguments.
     package var keyHash: UInt64 = 0
     package var keyPlace = 0
@@ -42,12 +44,9 @@ package struct Foresight: Sendable {
 
     package func look(at command: inout ForeseenCommand) {
         let arguments = command.arguments
-        guard var id = table.findOriginal(arguments[0]) else { return }
-        if table.isContainer[id], arguments.count > 1 {
-            guard let sub = table.findSubcommand(arguments[1], of: id) else { return }
-            id = sub
-        }
+        guard let id = table.findRecord(arguments) else { return }
         command.id = id
+        command.isSound = table.commands[id].takes(arguments.count)
         let place = Int(keyPlaces[id])
         guard place > 0, place < arguments.count else { return }
         command.keyPlace = place

@@ -40,7 +40,13 @@ package final class ServerCore {
     /// What COMMAND has said before.
     private(set) lazy var commandReplies = CommandReplies(engine.table)
     /// The log, snapshots, and what is known of the disk.
-    package private(set) lazy var persistence = Persistence(self, fileSystem: environment.fileSystem)
+    package private(set) lazy var persistence: Persistence = {
+        let made = Persistence(self, fileSystem: environment.fileSystem)
+        roundsPersistence = .passUnretained(made)
+        return made
+    }()
+    /// The same, for what is done every round: it is called without being retained.
+    private(set) var roundsPersistence: Unmanaged<Persistence>?
 
     /// TLS: its certificates, and connections that are not clients yet.
     private(set) lazy var encryption = Encryption(self)

@@ -106,12 +106,12 @@ extension ServerCore {
     /// Hands the tick's records to the log.
     func appendToLog() {
         if engine.pendingLog.isEmpty {
-            persistence.flush()
+            flushLog()
             return
         }
         let began = MonotonicNanoseconds.now().rawValue
         if control.logFlushSleep > 0 { sleepBeforeWrite() }
-        persistence.flush()
+        flushLog()
         control.loop.logNanoseconds += Int(MonotonicNanoseconds.now().rawValue - began)
     }
 
@@ -119,6 +119,15 @@ extension ServerCore {
     private func sleepBeforeWrite() {
         usleep(control.logFlushSleep)
         if persistence.log != nil { persistence.noteWrite(nanoseconds: Int64(control.logFlushSleep) * 1000) }
+    }
+
+    @inline(__always)
+    private func flushLog() {
+        if let roundsPersistence {
+            roundsPersistence._withUnsafeGuaranteedRef { $0.flush() }
+        } else {
+            persistence.flush()
+        }
     }
 
     /// The log's durable offset moved: whatever waited for it may leave.

@@ -1,5 +1,8 @@
 import ArgumentParser
+import Commands
 import Primitives
+import RESP
+import Server
 import Storage
 #if canImport(Glibc)
 import Glibc
@@ -71,6 +74,7 @@ struct CheckAOF: ParsableCommand {
         if isatty(2) == 1 && !json { options.progress = Self.showProgress }
         options.isDryRun = dryRun
         options.now = .now()
+        options.objection = RecordJudge().objection
         if let timestamp {
             guard let seconds = Int64(timestamp), seconds >= 0 else {
                 print("Invalid timestamp, aborting...")

@@ -12,7 +12,7 @@ import TestSupport
 
         func set(_ options: inout RDBLoadOptions) {
             options.readsStretches = self != .keyByKey
-            options.workers = self == .threeThreads ? 2 : 0
+            options.plan.workers = self == .threeThreads ? 2 : 0
         }
     }
 

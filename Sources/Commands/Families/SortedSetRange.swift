@@ -146,14 +146,13 @@ extension SortedSetCommands {
     private static func parseRange(_ call: Call, _ first: Int, allowsScores: Bool) throws(CommandError)
         -> RangeRequest {
         enum By { case unsaid, score, lex }
-        var by = By.unsaid, hasLimit = false, index = first + 2
+        var by = By.unsaid, index = first + 2
         var request = RangeRequest(kind: .rank(0, 0))
         while index < call.count {
             if allowsScores && call.isWord(index, "WITHSCORES") { request.withScores = true
             } else if call.isWord(index, "LIMIT") && index + 2 < call.count {
                 request.offset = Int(try call.integer(index + 1))
                 request.limit = Int(try call.integer(index + 2))
-                hasLimit = true
                 index += 2
             } else if !request.reversed && call.isWord(index, "REV") { request.reversed = true
             } else if by == .unsaid && call.isWord(index, "BYSCORE") { by = .score

@@ -240,8 +240,8 @@ package final class ScriptRunner: ScriptHost {
 
     private func refuse(_ id: Int, _ arguments: Arguments) -> CommandError? {
         let command = engine.table.commands + id
-        let flags = command.pointee.flags, arity = command.pointee.arity
-        if arity > 0 ? arguments.count != arity : arguments.count < -arity {
+        let flags = command.pointee.flags
+        guard command.pointee.takes(arguments.count) else {
             return .text("ERR Wrong number of args calling Redis command from script")
         }
         if flags.contains(.noscript) && !allowsDenied {

@@ -212,8 +212,7 @@ enum CommandListing {
         let command = core.engine.table.commands + id
         let specs = core.commandReplies.specs(id, of: command)
         if specs.isEmpty { throw .text("ERR The command has no key arguments") }
-        let arity = command.pointee.arity
-        guard arity > 0 ? line.count == arity : line.count >= -arity else {
+        guard command.pointee.takes(line.count) else {
             throw .text("ERR Invalid number of arguments specified for command")
         }
         let keys = KeyPositions.find(command, line, specs) ?? []

@@ -46,6 +46,9 @@ extension Connection {
     @inline(__always)
     package var unsentBytes: Int { session.output.pointee.count - session.sentCount }
 
+    /// So many bytes are sent at once whatever the limits say; Redis does not count its first 16 KB either.
+    private static var unlimitedOutput: Int { 16 << 10 }
+
     /// Whose limits it is held to.
     var kind: ClientKind {
         session.kind == .normal && !session.subscriptions.isEmpty ? .pubsub : session.kind
@@ -61,6 +64,12 @@ extension Connection {
         let ready = releasable(acknowledged)
         // Before sending: what was sent may be dropped from the output, and then its offsets are others.
         let remainsGated = ready < session.output.pointee.count
+        // Before sending, too: whether a reply is too long must not depend on how fast its reader is.
+        if unsentBytes > Self.unlimitedOutput && isOverOutputLimit() {
+            server.noteOutputLimit(self)
+            closeNow()
+            return false
+        }
         if ready > session.sentCount && !awaitsRoom && !transmit(ready) { return false }
         if session.output.pointee.isEmpty {
             overSoftLimitSince = nil

@@ -138,8 +138,7 @@ package final class Persistence {
     var loading: LoadingProgress?
     /// At the start; not in DEBUG RELOAD, which is a command of one of the clients.
     var answersWhileLoading = false
-    /// Threads that load beside the engine's, for tests; nil: as many as pay.
-    var givenLoadWorkers: Int?
+    var loadPlan = LoadPlan()
     var lastLoadKeysLoaded = 0
     var lastLoadKeysExpired = 0
 

@@ -46,11 +46,6 @@ extension Persistence {
 
     // MARK: Loading
 
-    /// Threads beside the engine's for loading a file.
-    func loadWorkers(forBytes bytes: Int?, atMost limit: Int = LoadWorkers.limit) -> Int {
-        min(givenLoadWorkers ?? LoadWorkers.count(forBytes: bytes), limit)
-    }
-
     var loadingPercent: Double {
         guard let loading, loading.totalBytes > 0 else { return 0 }
         return min(Double(loading.loadedBytes) * 100 / Double(loading.totalBytes), 100)

@@ -7,7 +7,7 @@ import Storage
 // of every AOF, on whatever thread; what it finds wrong comes behind the commands before it.
 //
 //     reader's window     256 KB, or one record or sealed batch, whichever is larger
-//     chunk               up to 4096 commands; their arguments lie in the window. The last chunk of a window owns it,
+//     chunk               some thousand commands; their arguments lie in the window. The last chunk of a window owns it,
 //                         and chunks are given back in order: so it lives until the last of its commands ran
 
 /// How the chunks of a file go on.
@@ -19,18 +19,19 @@ enum LogChunkEnd {
 }
 
 final class LogChunk {
-    static let capacity = 4096
-
+    private let capacity: Int
     let commands: UnsafeMutablePointer<ForeseenCommand>
     fileprivate(set) var count = 0
     fileprivate(set) var end = LogChunkEnd.more
     fileprivate var window: AOFWindow?
     private var ranges: UnsafeMutablePointer<Bytes>
-    private var rangeCapacity = LogChunk.capacity * 4
+    private var rangeCapacity: Int
     private var rangeCount = 0
 
-    fileprivate init() {
-        commands = .allocate(capacity: Self.capacity)
+    fileprivate init(_ capacity: Int) {
+        self.capacity = capacity
+        rangeCapacity = capacity * 4
+        commands = .allocate(capacity: capacity)
         ranges = .allocate(capacity: rangeCapacity)
     }
 
@@ -40,10 +41,10 @@ final class LogChunk {
         commands.deallocate()
     }
 
-    var isFull: Bool { count == Self.capacity }
+    fileprivate var isFull: Bool { count == capacity }
 
     fileprivate var byteCount: Int {
-        (window?.capacity ?? 0) + Self.capacity * MemoryLayout<ForeseenCommand>.stride
+        (window?.capacity ?? 0) + capacity * MemoryLayout<ForeseenCommand>.stride
             + rangeCapacity * MemoryLayout<Bytes>.stride
     }
 
@@ -51,9 +52,9 @@ final class LogChunk {
         count = 0
         rangeCount = 0
         end = .more
-        if rangeCapacity > Self.capacity * 16 {
+        if rangeCapacity > capacity * 16 {
             ranges.deallocate()
-            rangeCapacity = Self.capacity * 4
+            rangeCapacity = capacity * 4
             ranges = .allocate(capacity: rangeCapacity)
         }
     }
@@ -90,17 +91,19 @@ final class LogChunks: LoadStages, @unchecked Sendable {
     // @unchecked: the reader is touched by one thread at a time, the one that cuts; a chunk by whoever has it.
     private(set) var reader: AOFReader
     private let foresight: Foresight
+    private let capacity: Int
     /// Read already, and not in a chunk yet.
     private var pending: AOFItem?
 
     /// - Parameter first: the item that `reader` has just read, if it is still to be replayed.
-    init(_ reader: consuming AOFReader, first: AOFItem?, _ foresight: Foresight) {
+    init(_ reader: consuming AOFReader, first: AOFItem?, _ foresight: Foresight, _ plan: LoadPlan) {
+        capacity = plan.chunkCommands
         self.reader = reader
         self.foresight = foresight
         pending = first
     }
 
-    func makeChunk() -> LogChunk { LogChunk() }
+    func makeChunk() -> LogChunk { LogChunk(capacity) }
 
     func byteCount(_ chunk: LogChunk) -> Int { chunk.byteCount }
 

@@ -298,7 +298,7 @@ enum Recovery {
         options.fileBytes = dump.size
         options.progressInterval = progressInterval(core)
         options.delay = keyDelay(core)
-        options.workers = persistence.loadWorkers(forBytes: dump.size)
+        options.plan = persistence.loadPlan
         let file = try persistence.fileSystem.open(dump.path, .read)
         defer { persistence.fileSystem.close(file) }
         let source = try RDBCompressedFile.source(file, in: persistence.fileSystem)

@@ -11,10 +11,10 @@ struct ReplayRun {
     let engine: Engine
     var result: LogReplayResult
     var firstFailure = ""
-    /// Commands of a unit whose end is in a chunk to come.
-    private var unit: [StoredCommand] = []
+    /// Commands of a unit whose end is in a chunk to come, and where each begins in the file.
+    private var unit: [(command: StoredCommand, offset: Int)] = []
     private var isInUnit = false
-    /// All of the unit is in the chunk at hand.
+    /// All of the unit is in the chunk at hand, and each of its commands is one that can be run.
     private var unitIsAtHand = false
     private let multi: Int
     private let exec: Int
@@ -61,13 +61,14 @@ struct ReplayRun {
             try loadPreamble(&reader, path)
             first = nil
         }
-        let chunks = LogChunks(reader, first: first, Foresight(engine))
+        let chunks = LogChunks(reader, first: first, Foresight(engine), core.persistence.loadPlan)
         let end = try replay(chunks, source.size, path)
         return File(end: end, seals: chunks.reader.seals, checksum: source.checksum)
     }
 
     private mutating func replay(_ chunks: LogChunks, _ bytes: Int?, _ path: String) throws(StorageError) -> AOFEnd {
-        let pipeline = LoadPipeline(chunks, workers: core.persistence.loadWorkers(forBytes: bytes, atMost: 1))
+        // One: cutting is most of what is to be done ahead.
+        let pipeline = LoadPipeline(chunks, workers: min(core.persistence.loadPlan.workers(forBytes: bytes), 1))
         defer { pipeline.end() }
         while true {
             switch pipeline.next() {
@@ -79,7 +80,8 @@ struct ReplayRun {
                 case .failure(let error): throw error
                 }
             case .nothing: Recovery.tellProgress(core, loaded: nil, keys: result.keysLoaded)
-            case .end: return .whole(0)
+            // The last chunk says how the file ends.
+            case .end: preconditionFailure("a log without an end")
             }
         }
     }
@@ -93,7 +95,7 @@ struct ReplayRun {
         options.fileBytes = reader.source.size
         options.progressInterval = Recovery.progressInterval(core)
         options.delay = Recovery.keyDelay(core)
-        options.workers = core.persistence.loadWorkers(forBytes: reader.source.size)
+        options.plan = core.persistence.loadPlan
         core.log.write(.notice, "Reading RDB base file on AOF loading...")
         let input = reader.beginPreamble()
         let core = core
@@ -129,13 +131,13 @@ struct ReplayRun {
                     continue
                 }
                 if command.pointee.id == exec {
-                    endUnit(path, command.pointee.offset)
+                    endUnit(path)
                     continue
                 }
             }
-            try check(command, path)
+            if !command.pointee.isSound { throw objection(command.pointee, path) }
             if isInUnit && !unitIsAtHand {
-                unit.append(StoredCommand(id: command.pointee.id, command.pointee.arguments))
+                unit.append((StoredCommand(id: command.pointee.id, command.pointee.arguments), command.pointee.offset))
             } else {
                 run(command.pointee, path)
             }
@@ -146,28 +148,18 @@ struct ReplayRun {
                                     before end: UnsafePointer<ForeseenCommand>) {
         isInUnit = true
         var place = start + 1
-        while place < end, place.pointee.id != exec { place += 1 }
-        unitIsAtHand = place < end
+        while place < end, place.pointee.isSound, place.pointee.id != exec { place += 1 }
+        unitIsAtHand = place < end && place.pointee.isSound
     }
 
-    private mutating func endUnit(_ path: String, _ offset: Int) {
+    private mutating func endUnit(_ path: String) {
         isInUnit = false
-        for command in unit {
+        for (command, offset) in unit {
             var foreseen = ForeseenCommand(command.arguments, offset: offset, end: offset)
             foreseen.id = command.id
             run(foreseen, path)
         }
         unit = []
-    }
-
-    @inline(__always)
-    private func check(_ command: UnsafePointer<ForeseenCommand>, _ path: String) throws(StorageError) {
-        let id = command.pointee.id, count = command.pointee.arguments.count
-        if id >= 0 {
-            let arity = engine.table.commands[id].arity
-            if arity > 0 ? count == arity : count >= -arity { return }
-        }
-        throw objection(command.pointee, path)
     }
 
     private func objection(_ command: ForeseenCommand, _ path: String) -> StorageError {

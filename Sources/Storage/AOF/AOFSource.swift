@@ -82,7 +82,7 @@ package final class AOFSource {
             position += count
             if let crc = checksum { checksum = CRC32C.update(crc, Bytes(start: base, count: count)) }
         }
-        if keepsLastChunk {
+        if keepsLastChunk, count > 0 {
             lastChunk.truncate(to: 0)
             lastChunk.append(Bytes(start: base, count: count))
         }

@@ -1,4 +1,5 @@
 import Primitives
+import RESP
 
 // Checking and repairing an AOF without a server: an old single file (with or without an RDB preamble), or a manifest
 // with the files it names. Everything is read by the server's own readers.
@@ -20,6 +21,8 @@ package struct AOFCheckOptions: Sendable {
     package var isDryRun = false
     /// Keep whole batches behind damage.
     package var salvages = false
+    /// What a server has against a record, though it is well formed: that it knows no such command. Nil: nothing.
+    package var objection: (@Sendable (Arguments) -> String?)?
     /// Told how many bytes of how many were read, now and then.
     package var progress: (@Sendable (Int, Int) -> Void)?
     /// Identities of new files.
@@ -58,6 +61,8 @@ package struct AOFCheckReport: Sendable {
         package var lost: Lost?
         /// Why it is not the file that the manifest means.
         package var objection: String?
+        /// The first record that a server would not take.
+        package var strange: (offset: Int, reason: String)?
         /// Another file with what is whole of it took its place.
         package var isReplaced = false
         /// Where it would be, or was, cut.

@@ -27,6 +27,7 @@ extension AOFCheck {
         }
         if end.kind == .whole {
             tellSeals(file)
+            try objectToRecords(file)
             tell("\(role.label) \(name) is valid")
             return
         }
@@ -37,6 +38,14 @@ extension AOFCheck {
         try attempt { check throws(StorageError) in try check.noteLoss(place, end) }
         if try replaceIfNeeded(place, end, isLast: isLast) { return }
         try fix(place, end, isLast: isLast)
+        try objectToRecords(file)
+    }
+
+    /// A well-formed record that no server takes isn't cut off: it may be of a module, or of a later version.
+    private mutating func objectToRecords(_ file: AOFCheckReport.FileReport) throws(Failed) {
+        guard let strange = file.strange, strange.offset < file.end?.keep ?? file.size else { return }
+        throw fail("\(file.name) at byte \(strange.offset): \(strange.reason). swift-redis-server refuses this log; a "
+                   + "server that knows the command may load it. Otherwise write the record anew by hand.")
     }
 
     // MARK: Reading
@@ -56,6 +65,9 @@ extension AOFCheck {
         while true {
             switch try reader.next() {
             case .record:
+                if report.files[place].strange == nil, let reason = options.objection?(reader.arguments) {
+                    report.files[place].strange = (reader.offset, reason)
+                }
                 if reader.consumed >= nextProgress {
                     nextProgress = reader.consumed + 1 << 22
                     tellProgress(reader.consumed)

@@ -164,15 +164,25 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
     }
 }
 
-package enum LoadWorkers {
+/// How a file is loaded. Tests change it: what comes of a load does not depend on it.
+package struct LoadPlan: Sendable {
     /// Files below this are loaded by one thread: starting others takes longer.
-    package static let worthwhileBytes = 2 << 20
-    package static let limit = 7
+    private static let worthwhileBytes = 2 << 20
 
-    /// As many as there are processors for this process besides the caller's; none for what is loaded in a moment.
+    /// Threads beside the caller's; nil: as many as there are processors for this process besides the caller's, 7 at
+    /// most, and none for what is loaded in a moment.
+    package var workers: Int?
+    /// Commands of a log in a chunk, at most.
+    package var chunkCommands = 4096
+    /// Bytes of a dump in a chunk; the key that reaches them is the chunk's last.
+    package var chunkBytes = 1 << 17
+
+    package init() {}
+
     /// - Parameter bytes: of the file; nil: unknown.
-    package static func count(forBytes bytes: Int?) -> Int {
-        if let bytes, bytes < worthwhileBytes { return 0 }
-        return min(Int(sr_processor_count()) - 1, limit)
+    package func workers(forBytes bytes: Int?) -> Int {
+        if let workers { return workers }
+        if let bytes, bytes < Self.worthwhileBytes { return 0 }
+        return min(Int(sr_processor_count()) - 1, 7)
     }
 }

@@ -25,6 +25,8 @@ package struct RDBInput: ~Copyable {
     private var owned: UnsafeMutableRawPointer?
     private var capacity = 0
     private let source: RDBSource?
+    /// What `source` threw: it is not asked again, or bytes might seem to go on behind those it could not read.
+    private var sourceFailure: StorageError?
     /// Offset in the file of the window's first byte.
     private var windowOffset = 0
     private var crc: UInt64 = 0
@@ -148,12 +150,23 @@ package struct RDBInput: ~Copyable {
         while limit < count {
             if limit == capacity { grow() }
             guard let target = owned else { return false }
-            let got = try source(UnsafeMutableRawBufferPointer(start: target + limit, count: capacity &- limit))
+            let got = try ask(source, UnsafeMutableRawBufferPointer(start: target + limit, count: capacity &- limit))
             precondition(got >= 0 && got <= capacity &- limit)
             if got == 0 { return false }
             limit &+= got
         }
         return true
+    }
+
+    private mutating func ask(_ source: RDBSource,
+                              _ buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
+        if let sourceFailure { throw sourceFailure }
+        do throws(StorageError) {
+            return try source(buffer)
+        } catch {
+            sourceFailure = error
+            throw error
+        }
     }
 
     private mutating func grow() {

@@ -23,8 +23,7 @@ package struct RDBLoadOptions {
     package var fileBytes: Int?
     /// Bytes between two calls of the progress function.
     package var progressInterval = 2 << 20
-    /// Threads beside the caller's.
-    package var workers = 0
+    package var plan = LoadPlan()
     /// False: key by key, as the file is read (RDBStretch.swift has the other way).
     package var readsStretches = true
     /// Called before each key, for tests (`key-load-delay`).
@@ -96,9 +95,9 @@ package enum RDBLoader {
         " (in key '\(key)'\(type.map { " of type \($0.name)" } ?? ""))"
     }
 
-    /// The error with the key that it happened in.
+    /// The error with the key that it happened in. (What can't be decompressed is no key's fault.)
     static func told(_ error: StorageError, _ walker: borrowing RDBWalker) -> StorageError {
-        guard walker.hasKey else { return error }
+        guard walker.hasKey, error.operation != .decompress else { return error }
         var error = error
         let place = place(String(decoding: walker.key.prefix(256), as: UTF8.self), walker.type)
         switch error.reason {
@@ -279,7 +278,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
         stretch.decode(first)
         try add(first, stretch)
         guard goesOn else { return }
-        let pipeline = LoadPipeline(stretch, workers: options.workers)
+        let pipeline = LoadPipeline(stretch, workers: options.plan.workers(forBytes: options.fileBytes))
         defer { pipeline.end() }
         while true {
             switch pipeline.next() {

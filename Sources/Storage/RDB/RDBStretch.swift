@@ -24,7 +24,6 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
     /// Keys for which memory is asked ahead of adding them.
     static let prefetched = 16
     static let worthwhileBytes = 1 << 12
-    private static let chunkBytes = 1 << 17
     private static let valueBytes = 16 << 20
 
     /// What decoding needs to know.
@@ -40,6 +39,7 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
         let hashes: UnsafeMutablePointer<HashContext>
         let usesLFU: Bool
         let accessClock: UInt32
+        let chunkBytes: Int
 
         init(_ walker: borrowing RDBWalker, _ keyspace: borrowing Keyspace, _ options: RDBLoadOptions,
              _ database: Int) {
@@ -54,6 +54,7 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
             hashes = keyspace.context
             usesLFU = keyspace.usesLFU
             accessClock = keyspace.accessClock
+            chunkBytes = options.plan.chunkBytes
         }
     }
 
@@ -70,6 +71,7 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
     private let accessClock: Atomic<UInt32>
     /// KeyDB tells of itself only behind a key, and what it tells is about that key.
     private var last = OwnedBytes(capacity: 64)
+    /// Of the key that is being passed.
     private var name = OwnedBytes(capacity: 64)
     private var hasLast = false
 
@@ -110,7 +112,7 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
         var goesOn = true
         while goesOn {
             let whole = walker.pointee.input.recordedCount
-            if whole >= Self.chunkBytes { break }
+            if whole >= context.chunkBytes { break }
             do throws(StorageError) {
                 goesOn = try pass(&walker.pointee.input)
             } catch {
@@ -142,12 +144,10 @@ final class RDBStretch: LoadStages, @unchecked Sendable {
             guard let type = RDBType(number: number, context.dialect, context.version), type.standsAlone else {
                 return false
             }
-            let key = try input.string()
-            // KeyDB tells of itself only behind a key, and what it tells is about that.
-            let name = OwnedBytes(copying: key)
+            name.truncate(to: 0)
+            name.append(try input.string())
             try input.skipValue(type)
-            last.truncate(to: 0)
-            last.append(name.bytes)
+            swap(&last, &name)
             hasLast = true
             return true
         }

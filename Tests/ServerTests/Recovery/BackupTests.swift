@@ -161,7 +161,10 @@ import Testing
         for number in 0..<200 { server.call("SET", "key:\(number)", "value") }
         server.call("BGREWRITEAOF")
         #expect(server.logs("Background AOF rewrite finished successfully"))
-        let base = try #require(server.files("appendonlydir").first { $0.hasSuffix(".rdb") })
+        // The base before it goes a moment later.
+        func bases() -> [String] { server.files("appendonlydir").filter { $0.hasSuffix(".rdb") } }
+        for _ in 0..<1500 where bases().count != 1 { usleep(20_000) }
+        let base = try #require(bases().first)
         var bytes = server.contents("appendonlydir/\(base)")
         bytes[bytes.count / 2] ^= 4
         let file = try #require(FileHandle(forUpdatingAtPath: server.directory.path("appendonlydir/\(base)")))

@@ -56,6 +56,23 @@ import TestSupport
         #expect(try run("aof", "--to-sequence", "1", "--output", place.path, manifest).status == 5)
     }
 
+    /// It was called fine, and the server refused it.
+    @Test func aRecordThatNoServerTakesWasCalledFine() throws {
+        let place = try TemporaryDirectory()
+        let strange = "*3\r\n$4\r\nS\u{5}ET\r\n$1\r\nk\r\n$1\r\nv\r\n"
+        let path = try write(Array((record + strange + record).utf8), place, "strange.aof")
+        let checked = try run("aof", path)
+        #expect(checked.status == 1)
+        #expect(checked.out.contains("strange.aof at byte \(record.utf8.count): Unknown command \"S\\x05ET\"."))
+        // It is well formed: not for a repair to take it off.
+        #expect(try run("aof", "--fix", "--yes", path).status == 1)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == (record + strange + record).utf8.count)
+        let short = try write(Array((record + "*2\r\n$3\r\nSET\r\n$1\r\nk\r\n").utf8), place, "short.aof")
+        #expect(try run("aof", short).out.contains("Wrong number of arguments for set"))
+        let torn = try write(Array((record + strange.dropLast(3)).utf8), place, "torn.aof")
+        #expect(try run("aof", "--fix", "--yes", torn).status == 0)
+    }
+
     @Test func exitStatusesOfCheckRDB() throws {
         let place = try TemporaryDirectory()
         let bytes = KeptFilesTests.dump(keys: 3, bytes: 10)

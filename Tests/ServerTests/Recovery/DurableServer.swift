@@ -171,7 +171,7 @@ final class DurableServer {
 
     /// Waits until the log has `text`.
     func logs(_ text: String) -> Bool {
-        for _ in 0..<500 {
+        for _ in 0..<1500 {
             if log.contains(text) { return true }
             usleep(20_000)
         }

@@ -17,7 +17,7 @@ import TestSupport
         let log = ServerLog()
         log.path = "/dev/null"
         let core = ServerCore(engine: engine, loop: try EngineLoop(), configuration: Configuration(), log: log)
-        core.persistence.givenLoadWorkers = workers
+        core.persistence.loadPlan.workers = workers
         return core
     }
 

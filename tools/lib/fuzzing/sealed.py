@@ -3,6 +3,7 @@ bits."""
 import concurrent.futures
 import os
 import random
+import sys
 import tempfile
 import time
 
@@ -60,10 +61,10 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
             write_steps(client, chance, newest(folder), steps, width)
             client.call("BGREWRITEAOF")
             wait_for(lambda: info(client, "persistence")["aof_rewrite_in_progress"] == "0", 60, "BGREWRITEAOF")
-            states = write_steps(client, chance, newest(folder), steps, width)
+            first = newest(folder)
+            earlier = states = write_steps(client, chance, first, steps, width)
             if increments > 1:
                 client.call("CONFIG", "SET", "rdb-key-save-delay", "1000000")
-                first = newest(folder)
                 reply = client.call("BGREWRITEAOF")      # cut off by the end of the server
                 wait_for(lambda: newest(folder) != first, 30, f"the second increment ({reply})")
                 states = write_steps(client, chance, newest(folder), steps, width)
@@ -75,8 +76,11 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
     for name in sorted(os.listdir(folder)):
         path = os.path.join(folder, name)
         kind = "manifest" if name.endswith(".manifest") else "incr" if ".incr." in name else "base"
-        # Another file than the last is whole or refused: the states it may come to are the last one.
+        # Another file than the last is whole or refused by the server: the state it comes to is the last one. What
+        # --fix leaves of an increment before the last may end with any state of that one.
         known = states if path == last else states[-1:]
+        if path == first != last:
+            known = earlier + [(sys.maxsize, states[-1][1])]
         seeds.append(Seed(kind, path, folder, known, is_sealed=True))
     return seeds
 

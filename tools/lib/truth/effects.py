@@ -1,10 +1,8 @@
 """Settings whose effect shows nowhere else in these parts."""
-import os
 
 from certificates import Authority
-from resp import encode
 from servers import scratch
-from truth.probe import Probe, Server, until
+from truth.probe import Probe, Server, log_that_fails, until
 
 
 def migration(board, which, configuration):
@@ -71,15 +69,7 @@ def failing_records(board, which, configuration):
     """propagation-error-behavior panic: a log with a record that fails is not loaded."""
     if which == "redis":
         return
-    directory = scratch()
-    with Probe(board, which, {"appendonly": "yes"}, configuration, directory=directory) as probe:
-        probe.call("SET", "text", "x")
-        until(lambda: probe.field("aof_pending_bio_fsync") == "0")
-        probe.server.stop()
-    folder = os.path.join(directory, "appendonlydir")
-    last = sorted(name for name in os.listdir(folder) if name.endswith(".incr.aof"))[-1]
-    with open(os.path.join(folder, last), "ab") as file:
-        file.write(encode(("SELECT", 0)) + encode(("LPUSH", "text", "1")))
+    directory = log_that_fails(board, which, configuration)
     server = Server(which, {"appendonly": "yes", "propagation-error-behavior": "panic"}, directory, configuration)
     server.start(wait=False)
     ended = until(lambda: server.process.poll() is not None)

@@ -3,9 +3,7 @@ import time
 
 from resp import Disconnected, encode
 from truth.board import AtLeast
-from truth.probe import Probe, grows, until
-from servers import scratch
-import os
+from truth.probe import Probe, grows, log_that_fails, until
 
 
 def counters(board, which, configuration):
@@ -307,15 +305,7 @@ def restoring(board, which, configuration):
 
 def failing_log(board, which, configuration):
     """A log with a record that fails when it is replayed."""
-    directory = scratch()
-    with Probe(board, which, {"appendonly": "yes"}, configuration, directory=directory) as probe:
-        probe.call("SET", "text", "x")
-        until(lambda: probe.field("aof_pending_bio_fsync") == "0")
-        probe.server.stop()
-    folder = os.path.join(directory, "appendonlydir")
-    last = sorted(name for name in os.listdir(folder) if name.endswith(".incr.aof"))[-1]
-    with open(os.path.join(folder, last), "ab") as file:
-        file.write(encode(("SELECT", 0)) + encode(("LPUSH", "text", "1")))
+    directory = log_that_fails(board, which, configuration)
     with Probe(board, which, {"appendonly": "yes"}, configuration, directory=directory) as probe:
         board.moved("unexpected_error_replies", "a record of the log fails when it is replayed", "0",
                     probe.field("unexpected_error_replies"), 1)

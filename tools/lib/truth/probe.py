@@ -118,3 +118,17 @@ def grows(before, after):
 
 
 __all__ = ["Client", "Probe", "Server", "encode", "grows", "preload", "until"]
+
+
+def log_that_fails(board, which, configuration):
+    """Gives a server's directory with a log whose last record fails when it is replayed."""
+    directory = scratch()
+    with Probe(board, which, {"appendonly": "yes"}, configuration, directory=directory) as probe:
+        probe.call("SET", "text", "x")
+        until(lambda: probe.field("aof_pending_bio_fsync") == "0")
+        probe.server.stop()
+    folder = os.path.join(directory, "appendonlydir")
+    last = sorted(name for name in os.listdir(folder) if name.endswith(".incr.aof"))[-1]
+    with open(os.path.join(folder, last), "ab") as file:
+        file.write(encode(("SELECT", 0)) + encode(("LPUSH", "text", "1")))
+    return directory

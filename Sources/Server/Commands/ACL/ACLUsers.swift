@@ -92,8 +92,7 @@ enum ACLUsers {
         guard let id = engine.lookUp(arguments) else {
             throw .message("ERR Command '\(Text(call[3]))' not found")
         }
-        let arity = engine.table.commands[id].arity
-        if arity > 0 ? arguments.count != arity : arguments.count < -arity {
+        guard engine.table.commands[id].takes(arguments.count) else {
             throw .message("ERR wrong number of arguments for '\(engine.table.rows[id].fullName)' command")
         }
         if let denial = engine.access.denial(user, id, arguments) {
