@@ -29,7 +29,8 @@ import TestSupport
         var files: [[UInt8]]
     }
 
-    private static let cases = ProcessInfo.processInfo.environment["LOAD_CASES"].flatMap { Int($0) } ?? 60
+    private static let given = ProcessInfo.processInfo.environment["LOAD_CASES"].flatMap { Int($0) }
+    private static let cases = given ?? 12
     private static let seed = ProcessInfo.processInfo.environment["LOAD_SEED"].flatMap { UInt64($0) } ?? 41
     private static let id: UInt64 = 0x1234_5678_9abc_def0
 
@@ -101,8 +102,9 @@ import TestSupport
         let place = Fixture.path("servers/\(server)/appendonlydir")
         let manifest = try AOFDirectory.load(PosixFileSystem(), "\(place)/appendonly.aof.manifest",
                                              filename: "appendonly.aof")
-        var files = try manifest.loadOrder.map { entry in
-            [UInt8](try PosixFileSystem().contents("\(place)/\(entry.name)", limit: 1 << 28).bytes)
+        var files = try manifest.loadOrder.map { entry -> [UInt8] in
+            let contents = try PosixFileSystem().contents("\(place)/\(entry.name)", limit: 1 << 28)
+            return [UInt8](contents.bytes)
         }
         // An old server's log: records behind a dump.
         files[0] += Array(commands(60, &random).utf8)
@@ -149,7 +151,7 @@ import TestSupport
     }
 
     private func way(_ random: inout RandomSource) -> Way {
-        let commands = [1, 2, 7, 50, 4096], bytes = [1, 900, 30_000, 1 << 17], pieces = [1, 23, 400, 5000, .max, .max]
+        let commands = [1, 2, 7, 50, 4096], bytes = [1, 900, 30_000, 1 << 17], pieces = [23, 400, 5000, .max, .max, .max]
         return Way(workers: Int(random.next(below: 2)), chunkCommands: commands[Int(random.next(below: 5))],
                    chunkBytes: bytes[Int(random.next(below: 4))], pieces: pieces[Int(random.next(below: 6))])
     }
@@ -164,11 +166,12 @@ import TestSupport
         let wanted = try outcome(log, Way(), configure)
         for _ in 0..<3 {
             var way = way(&random)
-            // Reads of a byte cost too much where the file is large.
-            if log.files[0].count > 1 << 19 { way.pieces = max(way.pieces, 400) }
+            // Small reads cost too much where the file is large.
+            if log.files[0].count > 1 << 19 { way.pieces = max(way.pieces, 5000) }
             let got = try outcome(log, way, configure)
             #expect(got == wanted, "seed \(Self.seed), \(log.name), \(note), \(way)")
         }
+        if note == "whole" { #expect(wanted.contains(" records, 0 failed"), "\(wanted.prefix(500))") }
         return wanted.contains(" records, ")
     }
 
@@ -177,7 +180,7 @@ import TestSupport
         var random = RandomSource(seed: Self.seed &+ stream), loaded = 0
         for number in 0..<cases {
             var log = try make(number, &random), notes: [String] = []
-            if number == 0 { #expect(try expectSame(log, "whole", &random)) }
+            if number == 0 { _ = try expectSame(log, "whole", &random) }
             repeat {
                 let file = Int(random.next(below: UInt64(log.files.count)))
                 let (bytes, what) = Damage.of(log.files[file], &random)
@@ -197,9 +200,9 @@ import TestSupport
         try run("sealed", cases: Self.cases, 1) { sealed(&$1) }
     }
 
-    @Test func logsOfServersReplayAlike() throws {
+    @Test(.enabled(if: given != nil, "takes long")) func logsOfServersReplayAlike() throws {
         let servers = ["redis-7.0", "redis-7.4", "redis-8-dev", "valkey-8"]
-        try run("servers'", cases: max(4, Self.cases / 15), 2) { try written(by: servers[$0 % servers.count], &$1) }
+        try run("servers'", cases: Self.cases / 10, 2) { try written(by: servers[$0 % servers.count], &$1) }
     }
 }
 
