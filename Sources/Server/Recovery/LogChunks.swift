@@ -7,7 +7,7 @@ import Storage
 // of every AOF, on whatever thread; what it finds wrong comes behind the commands before it.
 //
 //     reader's window     256 KB, or one record or sealed batch, whichever is larger
-//     chunk               some thousand commands; their arguments lie in the window. The last chunk of a window owns it,
+//     chunk               some thousand commands; their arguments lie in the window. A window's last chunk owns it,
 //                         and chunks are given back in order: so it lives until the last of its commands ran
 
 /// How the chunks of a file go on.

@@ -151,7 +151,8 @@ import TestSupport
     }
 
     private func way(_ random: inout RandomSource) -> Way {
-        let commands = [1, 2, 7, 50, 4096], bytes = [1, 900, 30_000, 1 << 17], pieces = [23, 400, 5000, .max, .max, .max]
+        let commands = [1, 2, 7, 50, 4096], bytes = [1, 900, 30_000, 1 << 17]
+        let pieces = [23, 400, 5000, .max, .max, .max]
         return Way(workers: Int(random.next(below: 2)), chunkCommands: commands[Int(random.next(below: 5))],
                    chunkBytes: bytes[Int(random.next(below: 4))], pieces: pieces[Int(random.next(below: 6))])
     }
