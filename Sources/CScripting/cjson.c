@@ -24,8 +24,12 @@ static settings *settings_of(lua_State *lua) { return lua_touserdata(lua, lua_up
 
 static void encode_string(sr_buffer *out, const char *text, size_t length) {
     sr_append(out, "\"", 1);
+    size_t plain = 0;
     for (size_t index = 0; index < length; index++) {
         unsigned char byte = (unsigned char)text[index];
+        if (byte >= 32 && byte != '"' && byte != '\\' && byte != '/' && byte != 127) continue;
+        sr_append(out, text + plain, index - plain);
+        plain = index + 1;
         switch (byte) {
         case '"': sr_append(out, "\\\"", 2); break;
         case '\\': sr_append(out, "\\\\", 2); break;
@@ -35,10 +39,10 @@ static void encode_string(sr_buffer *out, const char *text, size_t length) {
         case '\n': sr_append(out, "\\n", 2); break;
         case '\f': sr_append(out, "\\f", 2); break;
         case '\r': sr_append(out, "\\r", 2); break;
-        default:
-            if (byte < 32 || byte == 127) sr_append_format(out, "\\u%04x", byte); else sr_append(out, text + index, 1);
+        default: sr_append_format(out, "\\u%04x", byte);
         }
     }
+    sr_append(out, text + plain, length - plain);
     sr_append(out, "\"", 1);
 }
 
@@ -55,6 +59,11 @@ static void encode_number(lua_State *lua, sr_buffer *out, const settings *how) {
     }
     if (isnan(value)) {
         sr_append_text(out, "nan");
+        return;
+    }
+    // What has at most six digits looks the same with any precision that most people set.
+    if (how->precision >= 6 && value > -1e6 && value < 1e6 && value == (double)(int)value && value != 0) {
+        sr_append_integer(out, (int)value);
         return;
     }
     sr_append_format(out, "%.*g", how->precision, value);
@@ -166,7 +175,8 @@ typedef struct {
 } reader;
 
 static void skip_space(reader *in) {
-    while (in->next < in->end && strchr(" \t\r\n", *in->next) && *in->next) in->next++;
+    while (in->next < in->end && (*in->next == ' ' || *in->next == '\t' || *in->next == '\r' || *in->next == '\n'))
+        in->next++;
 }
 
 static const char *token_name(reader *in) {
@@ -241,9 +251,17 @@ static int unicode_escape(reader *in) {
 
 static void decode_string(reader *in) {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    in->next++;
+    // Mostly there is nothing to be undone.
+    const char *end = in->next;
+    while (end < in->end && *end != '"' && *end != '\\' && (unsigned char)*end >= 32) end++;
+    if (end < in->end && *end == '"') {
+        lua_pushlstring(in->lua, in->next, (size_t)(end - in->next));
+        in->next = end + 1;
+        return;
+    }
     in->scratch->count = 0;
     in->scratch->failed = 0;
-    in->next++;
     while (in->next < in->end && *in->next != '"') {
         const char *start = in->next;
         if (*in->next != '\\') {
@@ -284,6 +302,14 @@ static void decode_number(reader *in) {
         && ((first[1] >= '0' && first[1] <= '9') || first[1] == 'x' || first[1] == 'X'))
         wrong_text(in, "invalid number", in->next);
     // The text is Lua's, and so ends with a NUL.
+    const char *digit = first;
+    long long whole = 0;
+    while (*digit >= '0' && *digit <= '9' && digit - first < 15) whole = whole * 10 + (*digit++ - '0');
+    if (is_digit && (*digit == ',' || *digit == ']' || *digit == '}') && whole != 0) {
+        lua_pushnumber(in->lua, (double)(first == in->next ? whole : -whole));
+        in->next = digit;
+        return;
+    }
     char *end;
     double value = strtod(in->next, &end);
     if (end == in->next) wrong_text(in, "invalid number", in->next);

@@ -14,15 +14,27 @@ typedef struct {
 } sr_buffer;
 
 void sr_append(sr_buffer *buffer, const void *bytes, size_t count);
+void sr_append_integer(sr_buffer *buffer, long long number);
 /// `mark`, the number and the end of a line.
 void sr_append_header(sr_buffer *buffer, char mark, long long number);
 void sr_append_text(sr_buffer *buffer, const char *text);
 void sr_append_format(sr_buffer *buffer, const char *format, ...);
 
+enum { block_step = 16, block_classes = 16, kept_blocks = 64 };
+
 struct sr_interpreter {
     lua_State *lua;
     sr_host host;
     size_t used, limit;
+    /// What Lua held after the last whole collection.
+    size_t collected;
+    /// The collector runs: it may ask for memory beyond the limit, to shrink a table, and gives back more.
+    int is_collecting;
+    /// Free blocks of 16, 32, ... 256 bytes that are kept for the next use, and how many; each holds the next one.
+    void *blocks[block_classes];
+    int block_count[block_classes];
+    /// References to what runs jobs: C closures that are made once.
+    int script_runner, function_runner, library_loader;
     int is_functions;
     /// A library runs, and registers its functions.
     int is_loading;
@@ -34,8 +46,6 @@ struct sr_interpreter {
     int resp;
     /// What is logged of the script's commands: 1 the log, 2 replicas, 3 both.
     int repl;
-    /// Scripts and functions run so far.
-    unsigned runs;
     /// Handles given to functions so far.
     int handles;
     /// Seed of math.random, set anew for every script.
@@ -69,9 +79,9 @@ int sr_place_error(lua_State *lua);
 int sr_compile(lua_State *lua, const char *text, size_t length, const char *name);
 /// A table of the job's arguments, pushed.
 void sr_push_list(lua_State *lua, const sr_job *work, int from, int to);
-/// Runs `body` with the job and leaves the reply in the interpreter.
-void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, const char **reply, size_t *length);
-/// Calls the function on top with `arguments` below it replaced by one reply, which is written.
+/// Runs the closure that `body` refers to with the job and leaves the reply in the interpreter.
+void sr_run_job(sr_interpreter *interpreter, int body, sr_job *work, const char **reply, size_t *length);
+/// Calls the function on the stack with the `arguments` on it; its result is written as the reply.
 void sr_call_and_reply(lua_State *lua, sr_job *work, int arguments, int handler);
 /// The RESP value at *next, pushed; *next moves behind it.
 void sr_push_reply(lua_State *lua, const char **next, int depth);
@@ -79,6 +89,8 @@ void sr_push_reply(lua_State *lua, const char **next, int depth);
 void sr_write_reply(lua_State *lua, sr_buffer *out, int resp, int depth);
 
 void sr_open_redis(lua_State *lua);
+/// The closures that run functions and load libraries.
+void sr_open_functions(lua_State *lua);
 void sr_open_cjson(lua_State *lua);
 void sr_open_cmsgpack(lua_State *lua);
 void sr_open_struct(lua_State *lua);

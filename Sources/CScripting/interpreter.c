@@ -10,8 +10,9 @@
 
 enum { tick_instructions = 10000 };
 
-/// Every so many runs the collector makes a step of so many kilobytes, besides what it does when memory is asked for.
-enum { collect_interval = 64, collect_kilobytes = 64 };
+/// Lua collects while memory is asked for, in steps. What a run leaves beyond twice of what there was, and this many
+/// bytes, is collected at once.
+static const size_t garbage_slack = 1 << 20;
 
 /// Bytes of one reply or packed value, and of a source: counters inside of Lua are ints.
 static const size_t largest_buffer = (size_t)1 << 30, largest_source = (size_t)512 << 20;
@@ -37,16 +38,26 @@ void sr_append(sr_buffer *buffer, const void *bytes, size_t count) {
     buffer->count += count;
 }
 
-void sr_append_header(sr_buffer *buffer, char mark, long long number) {
-    char text[32];
-    char *start = text + sizeof text;
+// Digits before `end`; where they begin.
+static char *write_digits(char *end, long long number) {
     unsigned long long left = number < 0 ? 0 - (unsigned long long)number : (unsigned long long)number;
-    *--start = '\n';
-    *--start = '\r';
-    do *--start = (char)('0' + left % 10); while (left /= 10);
-    if (number < 0) *--start = '-';
+    do *--end = (char)('0' + left % 10); while (left /= 10);
+    if (number < 0) *--end = '-';
+    return end;
+}
+
+void sr_append_integer(sr_buffer *buffer, long long number) {
+    char text[24], *end = text + sizeof text, *start = write_digits(end, number);
+    sr_append(buffer, start, (size_t)(end - start));
+}
+
+void sr_append_header(sr_buffer *buffer, char mark, long long number) {
+    char text[32], *end = text + sizeof text;
+    end[-1] = '\n';
+    end[-2] = '\r';
+    char *start = write_digits(end - 2, number);
     *--start = mark;
-    sr_append(buffer, start, (size_t)(text + sizeof text - start));
+    sr_append(buffer, start, (size_t)(end - start));
 }
 
 void sr_append_text(sr_buffer *buffer, const char *text) { sr_append(buffer, text, strlen(text)); }
@@ -80,22 +91,88 @@ sr_buffer *sr_scratch(lua_State *lua) {
     return scratch;
 }
 
+// MARK: Memory
+
+// The class of small blocks, or one beyond them.
+static size_t class_of(size_t size) {
+    size_t class = (size + block_step - 1) / block_step - 1;
+    return class < block_classes ? class : block_classes;
+}
+
+static void *take(sr_interpreter *interpreter, size_t size) {
+    size_t class = class_of(size);
+    if (class == block_classes) return sr_try_realloc(NULL, size);
+    void *block = interpreter->blocks[class];
+    if (!block) return sr_try_realloc(NULL, (class + 1) * block_step);
+    memcpy(&interpreter->blocks[class], block, sizeof block);
+    interpreter->block_count[class]--;
+    return block;
+}
+
+static void give(sr_interpreter *interpreter, void *block, size_t size) {
+    size_t class = class_of(size);
+    if (class == block_classes || interpreter->block_count[class] == kept_blocks) {
+        sr_free(block);
+        return;
+    }
+    memcpy(block, &interpreter->blocks[class], sizeof block);
+    interpreter->blocks[class] = block;
+    interpreter->block_count[class]++;
+}
+
+static void *resize(sr_interpreter *interpreter, void *old, size_t old_size, size_t new_size) {
+    size_t old_class = class_of(old_size), new_class = class_of(new_size);
+    if (old_class == new_class) return old_class < block_classes ? old : sr_try_realloc(old, new_size);
+    void *moved = take(interpreter, new_size);
+    // What shrinks may stay where it is.
+    if (!moved) return new_size < old_size ? old : NULL;
+    memcpy(moved, old, old_size < new_size ? old_size : new_size);
+    give(interpreter, old, old_size);
+    return moved;
+}
+
 static void *allocate(void *context, void *old, size_t old_size, size_t new_size) {
     sr_interpreter *interpreter = context;
     if (new_size == 0) {
         if (old) {
             interpreter->used -= old_size;
-            sr_free(old);
+            give(interpreter, old, old_size);
         }
         return NULL;
     }
     if (!old) old_size = 0;
     // What shrinks is never refused: Lua relies on it.
-    if (new_size > old_size && (interpreter->used >= interpreter->limit
-                                || new_size - old_size > interpreter->limit - interpreter->used)) return NULL;
-    void *memory = sr_try_realloc(old, new_size);
+    if (new_size > old_size && !interpreter->is_collecting
+        && (interpreter->used >= interpreter->limit || new_size - old_size > interpreter->limit - interpreter->used))
+        return NULL;
+    void *memory = old ? resize(interpreter, old, old_size, new_size) : take(interpreter, new_size);
     if (memory) interpreter->used = interpreter->used - old_size + new_size;
     return memory;
+}
+
+static int collect_all(lua_State *lua) {
+    lua_gc(lua, LUA_GCCOLLECT, 0);
+    return 0;
+}
+
+// Each collection halves the table of strings at most, and needs memory for that: what is over the limit could never
+// shrink within it. Protected, for outside of a call an error of the collector would end the process.
+static void collect_garbage(sr_interpreter *interpreter) {
+    size_t before;
+    interpreter->is_collecting = 1;
+    do {
+        before = interpreter->used;
+        if (lua_cpcall(interpreter->lua, collect_all, NULL) != 0) lua_settop(interpreter->lua, 0);
+    } while (interpreter->used < before - before / 8);
+    interpreter->is_collecting = 0;
+    interpreter->collected = interpreter->used;
+}
+
+static void collect_if_grown(sr_interpreter *interpreter) {
+    size_t grown = interpreter->used > interpreter->collected ? interpreter->used - interpreter->collected : 0;
+    if (grown > interpreter->collected + garbage_slack
+        || (interpreter->used > interpreter->limit / 2 && grown > interpreter->limit / 16))
+        collect_garbage(interpreter);
 }
 
 // MARK: Ticks
@@ -123,6 +200,8 @@ void sr_hook(lua_State *lua, lua_Debug *where) {
 
 // MARK: Life
 
+static int run(lua_State *lua);
+
 static int open_all(lua_State *lua) {
     sr_interpreter *interpreter = lua_touserdata(lua, 1);
     luaL_openlibs(lua);
@@ -132,12 +211,18 @@ static int open_all(lua_State *lua) {
     sr_open_struct(lua);
     sr_open_bit(lua);
     sr_protect_globals(lua, interpreter->is_functions);
-    lua_newtable(lua);
-    lua_setfield(lua, LUA_REGISTRYINDEX, "sr_functions");
+    lua_getfield(lua, LUA_REGISTRYINDEX, "sr_globals");
+    lua_pushcfunction(lua, sr_place_error);
+    lua_pushcclosure(lua, run, 2);
+    interpreter->script_runner = luaL_ref(lua, LUA_REGISTRYINDEX);
+    sr_open_functions(lua);
     return 0;
 }
 
-void sr_interpreter_limit(sr_interpreter *interpreter, size_t memory_limit) { interpreter->limit = memory_limit; }
+void sr_interpreter_limit(sr_interpreter *interpreter, size_t memory_limit) {
+    interpreter->limit = memory_limit;
+    if (interpreter->used > memory_limit / 2) collect_garbage(interpreter);
+}
 
 sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_functions) {
     sr_interpreter *interpreter = calloc(1, sizeof *interpreter);
@@ -152,11 +237,18 @@ sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_
         return NULL;
     }
     sr_rest_hook(interpreter);
+    collect_garbage(interpreter);
     return interpreter;
 }
 
 void sr_interpreter_free(sr_interpreter *interpreter) {
     if (interpreter->lua) lua_close(interpreter->lua);
+    for (size_t class = 0; class < block_classes; class++) {
+        for (void *block = interpreter->blocks[class], *next; block; block = next) {
+            memcpy(&next, block, sizeof next);
+            sr_free(block);
+        }
+    }
     sr_free(interpreter->reply.bytes);
     sr_free(interpreter->scratch.bytes);
     free(interpreter);
@@ -189,30 +281,30 @@ int sr_compile(lua_State *lua, const char *text, size_t length, const char *name
 static int load(lua_State *lua) {
     sr_job *work = lua_touserdata(lua, 1);
     if (sr_compile(lua, work->source, work->length, "@user_script") != 0) return lua_error(lua);
-    lua_setfield(lua, LUA_REGISTRYINDEX, work->name);
+    work->handle = luaL_ref(lua, LUA_REGISTRYINDEX);
     return 0;
 }
 
-int sr_script_load(sr_interpreter *interpreter, const char *name, const char *source, size_t length,
-                   char *message, size_t capacity) {
-    sr_job work = {.interpreter = interpreter, .name = name, .source = source, .length = length};
+int sr_script_load(sr_interpreter *interpreter, const char *source, size_t length, char *message, size_t capacity) {
+    sr_job work = {.interpreter = interpreter, .source = source, .length = length};
     lua_State *lua = interpreter->lua;
-    if (lua_cpcall(lua, load, &work) == 0) return 1;
-    const char *text = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "unknown error";
-    snprintf(message, capacity, "%s", text);
-    lua_settop(lua, 0);
-    return 0;
+    if (lua_cpcall(lua, load, &work) != 0) {
+        const char *text = lua_type(lua, -1) == LUA_TSTRING ? lua_tostring(lua, -1) : "unknown error";
+        snprintf(message, capacity, "%s", text);
+        lua_settop(lua, 0);
+    }
+    collect_if_grown(interpreter);
+    return work.handle;
 }
 
 static int drop(lua_State *lua) {
     sr_job *work = lua_touserdata(lua, 1);
-    lua_pushnil(lua);
-    lua_setfield(lua, LUA_REGISTRYINDEX, work->name);
+    luaL_unref(lua, LUA_REGISTRYINDEX, work->handle);
     return 0;
 }
 
-void sr_script_drop(sr_interpreter *interpreter, const char *name) {
-    sr_job work = {.interpreter = interpreter, .name = name};
+void sr_script_drop(sr_interpreter *interpreter, int handle) {
+    sr_job work = {.interpreter = interpreter, .handle = handle};
     if (lua_cpcall(interpreter->lua, drop, &work) != 0) lua_settop(interpreter->lua, 0);
 }
 
@@ -290,13 +382,6 @@ void sr_push_list(lua_State *lua, const sr_job *work, int from, int to) {
     }
 }
 
-static void set_list(lua_State *lua, const char *name, const sr_job *work, int from, int to) {
-    lua_getfield(lua, LUA_REGISTRYINDEX, "sr_globals");
-    sr_push_list(lua, work, from, to);
-    lua_setfield(lua, -2, name);
-    lua_pop(lua, 1);
-}
-
 void sr_call_and_reply(lua_State *lua, sr_job *work, int arguments, int handler) {
     if (lua_pcall(lua, arguments, 1, handler) != 0) {
         write_error(lua, work);
@@ -305,17 +390,20 @@ void sr_call_and_reply(lua_State *lua, sr_job *work, int arguments, int handler)
     }
 }
 
+// A closure over the scripts' globals and sr_place_error.
 static int run(lua_State *lua) {
     sr_job *work = lua_touserdata(lua, 1);
-    set_list(lua, "KEYS", work, 0, work->key_count);
-    set_list(lua, "ARGV", work, work->key_count, work->count);
-    lua_pushcfunction(lua, sr_place_error);
-    lua_getfield(lua, LUA_REGISTRYINDEX, work->name);
+    sr_push_list(lua, work, 0, work->key_count);
+    lua_setfield(lua, lua_upvalueindex(1), "KEYS");
+    sr_push_list(lua, work, work->key_count, work->count);
+    lua_setfield(lua, lua_upvalueindex(1), "ARGV");
+    lua_pushvalue(lua, lua_upvalueindex(2));
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, work->handle);
     sr_call_and_reply(lua, work, 0, 2);
     return 0;
 }
 
-void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, const char **reply, size_t *length) {
+void sr_run_job(sr_interpreter *interpreter, int body, sr_job *work, const char **reply, size_t *length) {
     lua_State *lua = interpreter->lua;
     interpreter->reply.count = 0;
     interpreter->reply.failed = 0;
@@ -323,7 +411,10 @@ void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, c
     interpreter->repl = 3;
     interpreter->end = NULL;
     interpreter->random = 0x1234ABCD330EULL;
-    if (lua_cpcall(lua, body, work) != 0 || interpreter->reply.failed) {
+    // Of what comes before the protected call nothing asks for memory.
+    lua_rawgeti(lua, LUA_REGISTRYINDEX, body);
+    lua_pushlightuserdata(lua, work);
+    if (lua_pcall(lua, 1, 0, 0) != 0 || interpreter->reply.failed) {
         interpreter->reply.count = 0;
         interpreter->reply.failed = 0;
         sr_append_format(&interpreter->reply, "-ERR not enough memory script: %s\r\n", work->name);
@@ -333,17 +424,16 @@ void sr_run_job(sr_interpreter *interpreter, lua_CFunction body, sr_job *work, c
         interpreter->end = NULL;
         sr_rest_hook(interpreter);
     }
-    if (++interpreter->runs % collect_interval == 0) lua_gc(lua, LUA_GCSTEP, collect_kilobytes);
-    if (interpreter->used > interpreter->limit / 2) lua_gc(lua, LUA_GCCOLLECT, 0);
+    collect_if_grown(interpreter);
     shrink(&interpreter->scratch);
     *reply = interpreter->reply.bytes ? interpreter->reply.bytes : "-ERR not enough memory\r\n";
     *length = interpreter->reply.bytes ? interpreter->reply.count : 24;
 }
 
-void sr_script_run(sr_interpreter *interpreter, const char *name, int key_count, int count,
+void sr_script_run(sr_interpreter *interpreter, int handle, const char *name, int key_count, int count,
                    const char *const *arguments, const size_t *lengths, int client_resp,
                    const char **reply, size_t *length) {
-    sr_job work = {.interpreter = interpreter, .name = name, .key_count = key_count, .count = count,
+    sr_job work = {.interpreter = interpreter, .name = name, .handle = handle, .key_count = key_count, .count = count,
                    .client_resp = client_resp, .arguments = arguments, .lengths = lengths};
-    sr_run_job(interpreter, run, &work, reply, length);
+    sr_run_job(interpreter, interpreter->script_runner, &work, reply, length);
 }

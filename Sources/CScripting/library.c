@@ -164,7 +164,7 @@ int sr_library_load(sr_interpreter *interpreter, const char *source, size_t leng
     const char *reply;
     size_t reply_length;
     snprintf(message, capacity, "not enough memory");
-    sr_run_job(interpreter, load, (sr_job *)&work, &reply, &reply_length);
+    sr_run_job(interpreter, interpreter->library_loader, (sr_job *)&work, &reply, &reply_length);
     interpreter->is_loading = 0;
     return work.is_loaded;
 }
@@ -184,11 +184,11 @@ void sr_function_drop(sr_interpreter *interpreter, int handle) {
 
 // MARK: Running
 
+// A closure over the functions and sr_place_error.
 static int run(lua_State *lua) {
     sr_job *work = lua_touserdata(lua, 1);
-    lua_pushcfunction(lua, sr_place_error);
-    lua_getfield(lua, LUA_REGISTRYINDEX, "sr_functions");
-    lua_rawgeti(lua, -1, work->handle);
+    lua_pushvalue(lua, lua_upvalueindex(2));
+    lua_rawgeti(lua, lua_upvalueindex(1), work->handle);
     sr_push_list(lua, work, 0, work->key_count);
     sr_push_list(lua, work, work->key_count, work->count);
     sr_call_and_reply(lua, work, 2, 2);
@@ -200,5 +200,17 @@ void sr_function_run(sr_interpreter *interpreter, int handle, const char *name, 
                      const char **reply, size_t *length) {
     sr_job work = {.interpreter = interpreter, .name = name, .handle = handle, .key_count = key_count, .count = count,
                    .client_resp = client_resp, .arguments = arguments, .lengths = lengths};
-    sr_run_job(interpreter, run, &work, reply, length);
+    sr_run_job(interpreter, interpreter->function_runner, &work, reply, length);
+}
+
+void sr_open_functions(lua_State *lua) {
+    sr_interpreter *interpreter = sr_of(lua);
+    lua_newtable(lua);
+    lua_pushvalue(lua, -1);
+    lua_setfield(lua, LUA_REGISTRYINDEX, "sr_functions");
+    lua_pushcfunction(lua, sr_place_error);
+    lua_pushcclosure(lua, run, 2);
+    interpreter->function_runner = luaL_ref(lua, LUA_REGISTRYINDEX);
+    lua_pushcfunction(lua, load);
+    interpreter->library_loader = luaL_ref(lua, LUA_REGISTRYINDEX);
 }

@@ -148,6 +148,12 @@ static void write_double(sr_buffer *out, double value, int resp) {
     if (resp == 3) sr_append_format(out, ",%s\r\n", text); else write_bulk(out, text, (size_t)count);
 }
 
+static long long whole(double value) {
+    // What does not fit is as x86 converts it.
+    if (!(value > -9223372036854775808.0 && value < 9223372036854775808.0)) return INT64_MIN;
+    return (long long)value;
+}
+
 static void write_map(lua_State *lua, sr_buffer *out, int resp, int depth) {
     long count = 0;
     for (lua_pushnil(lua); lua_next(lua, -2); lua_pop(lua, 1)) count++;
@@ -170,28 +176,47 @@ static void write_set(lua_State *lua, sr_buffer *out, int resp, int depth) {
     }
 }
 
+// Replaces the header from `start` to `end`.
+static void correct_header(sr_buffer *out, size_t start, size_t end, int count) {
+    sr_buffer right = {0};
+    char room[32];
+    right.bytes = room;
+    right.capacity = sizeof room;
+    sr_append_header(&right, '*', count);
+    size_t before = end - start, rest = out->count - end;
+    // The room is there afterwards; what it holds does not matter.
+    if (right.count > before) sr_append(out, room, right.count - before);
+    if (out->failed) return;
+    memmove(out->bytes + start + right.count, out->bytes + end, rest);
+    memcpy(out->bytes + start, room, right.count);
+    out->count = start + right.count + rest;
+}
+
 static void write_array(lua_State *lua, sr_buffer *out, int resp, int depth) {
-    int count = 0;
-    for (;;) {
+    // A table without holes ends where Lua says; otherwise the header is corrected.
+    int expected = (int)lua_objlen(lua, -1), count = 0;
+    size_t start = out->count;
+    sr_append_header(out, '*', expected);
+    size_t first = out->count;
+    for (;; count++) {
         lua_rawgeti(lua, -1, count + 1);
-        int ends = lua_isnil(lua, -1);
-        lua_pop(lua, 1);
-        if (ends) break;
-        count++;
-    }
-    sr_append_header(out, '*', count);
-    for (int index = 1; index <= count; index++) {
-        lua_rawgeti(lua, -1, index);
         // What most elements are, without asking for anything else.
-        if (lua_type(lua, -1) == LUA_TSTRING) {
+        int type = lua_type(lua, -1);
+        if (type == LUA_TNIL) break;
+        if (type == LUA_TSTRING) {
             size_t length;
             const char *text = lua_tolstring(lua, -1, &length);
             write_bulk(out, text, length);
+            lua_pop(lua, 1);
+        } else if (type == LUA_TNUMBER) {
+            sr_append_header(out, ':', whole(lua_tonumber(lua, -1)));
             lua_pop(lua, 1);
         } else {
             sr_write_reply(lua, out, resp, depth + 1);
         }
     }
+    lua_pop(lua, 1);
+    if (count != expected && !out->failed) correct_header(out, start, first, count);
 }
 
 static int write_verbatim(lua_State *lua, sr_buffer *out, int resp) {
@@ -239,12 +264,6 @@ static void write_table(lua_State *lua, sr_buffer *out, int resp, int depth) {
     } else if (!write_verbatim(lua, out, resp)) {
         write_array(lua, out, resp, depth);
     }
-}
-
-static long long whole(double value) {
-    // What does not fit is as x86 converts it.
-    if (!(value > -9223372036854775808.0 && value < 9223372036854775808.0)) return INT64_MIN;
-    return (long long)value;
 }
 
 void sr_write_reply(lua_State *lua, sr_buffer *out, int resp, int depth) {

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
-#include <sched.h>
 #include <unistd.h>
 
 pid_t sr_fork(void) {
@@ -51,27 +51,13 @@ int sr_become_child(pid_t parent, int keep, const char *name) {
 void sr_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 void sr_set_timer_slack(unsigned long nanoseconds) { prctl(PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0); }
 
-int sr_processor_count(void) {
-    cpu_set_t allowed;
-    return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
-}
-
-int sr_current_processor(void) { return sched_getcpu(); }
-
-static _Thread_local cpu_set_t before_staying;
-static _Thread_local int stays;
-
-void sr_stay_on_processor(int processor) {
-    if (!stays) stays = sched_getaffinity(0, sizeof before_staying, &before_staying) == 0;
-    cpu_set_t only;
-    CPU_ZERO(&only);
-    CPU_SET(processor, &only);
-    sched_setaffinity(0, sizeof only, &only);
-}
-
-void sr_move_freely(void) {
-    if (stays) sched_setaffinity(0, sizeof before_staying, &before_staying);
-    stays = 0;
+int sr_fill_randomly(void *bytes, size_t count) {
+    for (size_t filled = 0; filled < count;) {
+        ssize_t got = getrandom((char *)bytes + filled, count - filled, 0);
+        if (got < 0 && errno != EINTR) return errno;
+        if (got > 0) filled += (size_t)got;
+    }
+    return 0;
 }
 
 // Relaxed: read by INFO and maxmemory checks only, never used to order anything. Split by thread in two

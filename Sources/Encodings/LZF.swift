@@ -29,7 +29,13 @@ package enum LZF {
             if control < 32 {
                 let run = control &+ 1
                 guard run <= inputEnd &- at, run <= outputEnd &- filled else { return false }
-                memcpy(output + filled, source + at, run)
+                // Mostly a few bytes: more of them are copied than wanted, where there is room; the next ones lie over.
+                if inputEnd &- at >= 32 && outputEnd &- filled >= 32 {
+                    copySixteen(source + at, output + filled)
+                    if run > 16 { copySixteen(source + at + 16, output + filled + 16) }
+                } else {
+                    memcpy(output + filled, source + at, run)
+                }
                 at &+= run
                 filled &+= run
                 continue
@@ -46,10 +52,19 @@ package enum LZF {
             length &+= 2
             let start = filled &- distance &- 1
             guard start >= 0, length <= outputEnd &- filled else { return false }
-            copy(output, from: start, to: filled, length)
+            if length <= 16 && distance >= 15 && outputEnd &- filled >= 16 {
+                copySixteen(output + start, output + filled)
+            } else {
+                copy(output, from: start, to: filled, length)
+            }
             filled &+= length
         }
         return filled == outputEnd
+    }
+
+    @inline(__always)
+    private static func copySixteen(_ source: UnsafeRawPointer, _ target: UnsafeMutableRawPointer) {
+        target.storeBytes(of: source.loadUnaligned(as: SIMD2<UInt64>.self), as: SIMD2<UInt64>.self)
     }
 
     /// Copies forwards, so that what is written may be read again.

@@ -3,8 +3,13 @@ import Primitives
 extension Listpack {
     /// Whether bytes from outside are a listpack: size, count, every header and back length, the end mark. Nothing
     /// outside of `blob` is read, whatever it holds. O(n).
+    package static func validate(_ blob: Bytes) -> Bool { check(blob) { _ in true } }
+
     /// - Parameter visit: called for every element; false refuses the blob.
-    package static func validate(_ blob: Bytes, _ visit: (ListpackElement) -> Bool = { _ in true }) -> Bool {
+    package static func validate(_ blob: Bytes, _ visit: (ListpackElement) -> Bool) -> Bool { check(blob, visit) }
+
+    @inline(__always)
+    private static func check(_ blob: Bytes, _ visit: (ListpackElement) -> Bool) -> Bool {
         guard blob.count > headerBytes, let base = blob.baseAddress,
               Int(base.loadUnaligned(as: UInt32.self)) == blob.count,
               blob[blob.count - 1] == 0xff else { return false }
@@ -16,9 +21,13 @@ extension Listpack {
             guard let size = checkedSize(blob, position, end) else { return false }
             let backSize = backLengthSize(size)
             guard position + size + backSize <= end else { return false }
-            for index in 0..<backSize {
-                let part = UInt8(truncatingIfNeeded: (size >> (7 * (backSize - 1 - index))) & 0x7f)
-                if blob[position + size + index] != (index == 0 ? part : part | 0x80) { return false }
+            if backSize == 1 {
+                if blob[position + size] != UInt8(truncatingIfNeeded: size) { return false }
+            } else {
+                for index in 0..<backSize {
+                    let part = UInt8(truncatingIfNeeded: (size >> (7 * (backSize - 1 - index))) & 0x7f)
+                    if blob[position + size + index] != (index == 0 ? part : part | 0x80) { return false }
+                }
             }
             if !visit(pack.get(position)) { return false }
             position += size + backSize
@@ -28,6 +37,7 @@ extension Listpack {
     }
 
     /// Size of encoding and data if they lie before `end`.
+    @inline(__always)
     private static func checkedSize(_ blob: Bytes, _ position: Int, _ end: Int) -> Int? {
         let lead = blob[position]
         var size: Int

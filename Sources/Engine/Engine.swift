@@ -28,13 +28,16 @@ package struct ServiceState {
     /// How far loading is, while `isLoading`.
     package var loadedPercent = 0
     /// Whole error line with which writes are refused; nil: they are welcome.
-    package var writeRefusal: String?
+    package var writeRefusal: String? { didSet { noteRefusals() } }
     /// MISCONF line for a failed snapshot with stop-writes-on-bgsave-error.
-    package var snapshotRefusal: StaticString?
+    package var snapshotRefusal: StaticString? { didSet { noteRefusals() } }
     /// NOREPLICAS line while fewer replicas than `min-replicas-to-write` are there.
-    package var replicaRefusal: StaticString?
-    @inline(__always)
-    package var refusesWrites: Bool { writeRefusal != nil || snapshotRefusal != nil || replicaRefusal != nil }
+    package var replicaRefusal: StaticString? { didSet { noteRefusals() } }
+    /// One of these. (Stored: asked for with every command, it would cost a copy of the whole.)
+    package private(set) var refusesWrites = false
+    private mutating func noteRefusals() {
+        refusesWrites = writeRefusal != nil || snapshotRefusal != nil || replicaRefusal != nil
+    }
     /// With what a write is refused; nil: it is welcome.
     package var refusal: CommandError? {
         if let writeRefusal { return .message(writeRefusal) }
@@ -50,6 +53,11 @@ package final class Engine {
     package let statistics: UnsafeMutablePointer<CommandStatistics>
     package let effects: UnsafeMutablePointer<Effects>
     package var state = ServiceState()
+    /// `import-mode`: a client that is the source puts data in, and says what goes. Nothing expires or is evicted by
+    /// itself; for other clients a key that is past its time is not there.
+    package var isImporting = false {
+        didSet { if isImporting != oldValue { keyspace.expiryPolicy = isImporting ? .hide : .delete } }
+    }
     /// The session whose command runs; control handlers read it. `forget` takes a session away that ends.
     package unowned(unsafe) var current: Session
     /// Runs replayed records, the expire cycle's effects and the like.
@@ -254,6 +262,7 @@ package final class Engine {
         session.lastCommandID = id
         if !isInUnit { keyspace.stamps.begin() }
         keyspace.noTouch = session.noTouch
+        if isImporting { followImport(session) }
         var call = Call(command: command, arguments: arguments, reply: session.reply, database: session.database,
                         effects: effects, mayBlock: mayBlock && !session.inMulti, isRetry: isRetry,
                         isReplay: session === ownSession)
@@ -277,6 +286,12 @@ package final class Engine {
         if onMonitor != nil && !isRetry { showMonitors(session, command, arguments) }
         finish(session, id, arguments, raw: raw, replyStart: start)
         isRunning = false
+    }
+
+    @inline(never)
+    private func followImport(_ session: Session) {
+        if state.isLoading || session === ownSession { return }
+        keyspace.expiryPolicy = session.isImportSource ? .ignore : .hide
     }
 
     @inline(__always)

@@ -168,7 +168,6 @@ extension Engine {
         let began = latencyMonitor.isOn ? monotonicNow : 0
         let setAside = keyspace.evict(entry, hash, in: database, lazily: eviction.isLazy)
         if began != 0 { noteLatency("eviction-del", since: began) }
-        changesSinceSave += 1
         if isLogging { logRemoval(key.bytes, database, eviction.isLazy ? "UNLINK" : "DEL") }
         announce(KeyEvent(key: key.bytes, database: database, eventClass: .evicted, event: "evicted",
                           changesKey: true))

@@ -106,7 +106,6 @@ extension Engine {
             let length = Int(bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
             let key = Bytes(rebasing: bytes[(offset + 8)..<(offset + 8 + length)])
             offset += 8 + length
-            changesSinceSave += 1
             if isLogging {
                 logRemoval(key, database, keyspace.thresholds.lazyfreeLazyExpire ? "UNLINK" : "DEL")
             }
@@ -130,7 +129,6 @@ extension Engine {
         while offset < bytes.count {
             let database = word(), keyCount = word(), fields = word(), isGone = word() == 1
             let key = text(keyCount)
-            changesSinceSave += fields
             if isLogging {
                 writeFieldRemoval(key, database, fields) { text(word()) }
             } else {

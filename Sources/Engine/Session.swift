@@ -136,6 +136,8 @@ package final class Session {
     package var closeAfterReplies = false
     package var kind = ClientKind.normal
     package var noTouch = false
+    /// CLIENT IMPORT-SOURCE: while the server imports data, keys that are past their time are there for this client.
+    package var isImportSource = false
     package var replyMode = ReplyMode.on
     package enum ReplyMode { case on, off, skip, skipNext }
 

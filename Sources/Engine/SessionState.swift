@@ -18,6 +18,7 @@ extension Engine {
         session.debugMode = .off
         session.noEvict = false
         session.noTouch = false
+        session.isImportSource = false
         session.capabilities = ""
         session.setDurability(.standard)
         session.replyMode = .on

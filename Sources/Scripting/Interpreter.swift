@@ -88,12 +88,17 @@ package final class Interpreter: @unchecked Sendable {
     /// Bytes that Lua holds.
     package var usedBytes: Int { sr_interpreter_memory(lua) }
 
-    /// Compiles `source` and keeps it as `name`. nil: done; else what is wrong with it.
-    package func load(_ source: Bytes, as name: String) -> String? {
-        message { sr_script_load(lua, name, Self.text(source), source.count, $0, 512) }
+    /// Compiles `source` and keeps it: its handle, above 0; or what is wrong with it.
+    package func load(_ source: Bytes) -> (handle: Int32, message: String?) {
+        var handle: Int32 = 0
+        let message = message {
+            handle = sr_script_load(lua, Self.text(source), source.count, $0, 512)
+            return handle > 0 ? 1 : 0
+        }
+        return (handle, message)
     }
 
-    package func drop(_ name: String) { sr_script_drop(lua, name) }
+    package func drop(_ handle: Int32) { sr_script_drop(lua, handle) }
 
     /// Runs a library, which registers its functions with the host. nil: done; else why not.
     package func loadLibrary(_ source: Bytes) -> String? {
@@ -115,28 +120,10 @@ package final class Interpreter: @unchecked Sendable {
         }
     }
 
-    /// Runs a script that was loaded; its reply is appended.
+    /// Runs a script that was loaded, or a function that a library registered; its reply is appended.
     /// - Parameter arguments: `keyCount` keys, and what else the script is given.
-    package func run(_ name: String, _ arguments: UnsafeBufferPointer<Bytes>, keyCount: Int, _ reply: ReplyWriter) {
-        run(arguments, reply) { texts, lengths, count, result, length in
-            sr_script_run(lua, name, Int32(keyCount), count, texts, lengths, Int32(reply.version.rawValue), result,
-                          length)
-        }
-    }
-
-    /// Runs a function that a library registered; its reply is appended.
-    package func run(function handle: Int32, named name: String, _ arguments: UnsafeBufferPointer<Bytes>,
+    package func run(_ handle: Int32, _ name: ScriptName, isFunction: Bool, _ arguments: UnsafeBufferPointer<Bytes>,
                      keyCount: Int, _ reply: ReplyWriter) {
-        run(arguments, reply) { texts, lengths, count, result, length in
-            sr_function_run(lua, handle, name, Int32(keyCount), count, texts, lengths,
-                            Int32(reply.version.rawValue), result, length)
-        }
-    }
-
-    private typealias Body = (Texts?, UnsafePointer<Int>?, Int32, UnsafeMutablePointer<UnsafePointer<CChar>?>,
-                              UnsafeMutablePointer<Int>) -> Void
-
-    private func run(_ arguments: UnsafeBufferPointer<Bytes>, _ reply: ReplyWriter, _ body: Body) {
         let count = arguments.count
         withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: count + 1) { texts in
             withUnsafeTemporaryAllocation(of: Int.self, capacity: count + 1) { lengths in
@@ -146,13 +133,31 @@ package final class Interpreter: @unchecked Sendable {
                 }
                 var result: UnsafePointer<CChar>?
                 var length = 0
-                body(texts.baseAddress.map { UnsafePointer($0) }, lengths.baseAddress.map { UnsafePointer($0) },
-                     Int32(count), &result, &length)
+                let body = isFunction ? sr_function_run : sr_script_run
+                body(lua, handle, name.terminated, Int32(keyCount), Int32(count), texts.baseAddress,
+                     lengths.baseAddress, Int32(reply.version.rawValue), &result, &length)
                 reply.output.pointee.append(Bytes(start: result, count: length))
                 sr_interpreter_trim(lua)
             }
         }
     }
+}
+
+/// The name of a script or function, as Lua takes it, too.
+package final class ScriptName: Sendable {
+    package let text: String
+    nonisolated(unsafe) let terminated: UnsafePointer<CChar>
+
+    package init(_ text: String) {
+        self.text = text
+        let count = text.utf8.count
+        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: count + 1)
+        for (index, byte) in text.utf8.enumerated() { copy[index] = CChar(bitPattern: byte) }
+        copy[count] = 0
+        terminated = UnsafePointer(copy)
+    }
+
+    deinit { terminated.deallocate() }
 }
 
 /// What the callbacks' context points at.

@@ -83,6 +83,7 @@ package final class Background: @unchecked Sendable {
         let status = pthread_create(&handle, nil, { argument in
             guard let argument else { return nil }
             sr_set_thread_name("background")
+            _ = sr_run_as(sr_runs_background)
             Unmanaged<Background>.fromOpaque(argument).takeRetainedValue().work()
             return nil
         }, retained.toOpaque())

@@ -154,6 +154,7 @@ package final class ServerCore {
 
     deinit {
         if loop.core?.toOpaque() == Unmanaged.passUnretained(self).toOpaque() { loop.core = nil }
+        if configuration.core === self { configuration.core = nil }
         engine.host = nil
         traffic.pointee.deallocate()
         traffic.deallocate()

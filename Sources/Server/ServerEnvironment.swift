@@ -15,6 +15,8 @@ package struct ServerEnvironment {
     package var makeID: () -> UInt64 = { UInt64.random(in: 1...UInt64.max) }
     /// What stands before batches, as tests want it.
     package var overFraming: (any BatchFraming) -> any BatchFraming = { $0 }
+    /// How far ahead of its end the log's file is made.
+    package var preallocation = LogPreallocation.Rule.usual
     /// Ends the process at once.
     package var exit: (Int32) -> Void = { _exit($0) }
 

@@ -1,3 +1,4 @@
+import CShims
 import Primitives
 #if canImport(Glibc)
 import Glibc
@@ -17,12 +18,17 @@ package struct ServerIdentity: Sendable {
     }
 
     static func randomHex(_ digits: Int) -> String {
-        var generator = SystemRandomNumberGenerator()
-        var text = ""
-        while text.utf8.count < digits {
-            let word = String(generator.next() as UInt64, radix: 16)
-            text += String(repeating: "0", count: 16 - word.utf8.count) + word
+        withUnsafeTemporaryAllocation(byteCount: (digits + 1) / 2, alignment: 8) { bytes in
+            if sr_fill_randomly(bytes.baseAddress, bytes.count) != 0 {
+                // A kernel without getrandom(2).
+                for index in bytes.indices { bytes[index] = UInt8.random(in: 0...255) }
+            }
+            return String(unsafeUninitializedCapacity: digits) { text in
+                for index in 0..<digits {
+                    text[index] = ASCII.hexDigit(index & 1 == 0 ? bytes[index / 2] >> 4 : bytes[index / 2] & 15)
+                }
+                return digits
+            }
         }
-        return String(text.prefix(digits))
     }
 }

@@ -1,6 +1,7 @@
 import Encodings
 import Primitives
 import Testing
+import TestSupport
 
 @Suite struct GeohashTests {
     private static func text(_ position: GeoPosition) -> String {
@@ -26,7 +27,7 @@ import Testing
     }
 
     @Test func aPlaceDecodesWithinItsCellAndEncodesAgain() {
-        let seed = UInt64.random(in: 0 ... .max)
+        let seed = testSeed()
         var random = RandomSource(seed: seed)
         for _ in 0..<20_000 {
             let place = Self.place(&random, 180, GeoPosition.maximumLatitude)
@@ -61,7 +62,7 @@ import Testing
 
     /// What is within a shape lies in exactly one of the cells that the shape visits.
     @Test func cellsOfAShapeCoverIt() {
-        let seed = UInt64.random(in: 0 ... .max)
+        let seed = testSeed()
         var random = RandomSource(seed: seed)
         for _ in 0..<300 {
             let centre = Self.place(&random, 120, 60)

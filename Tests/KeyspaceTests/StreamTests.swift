@@ -1,6 +1,7 @@
 import Encodings
 import Primitives
 import Testing
+import TestSupport
 @testable import Keyspace
 
 /// Streams against simple models: a sorted dictionary for the tree, an array for the entries.
@@ -170,14 +171,7 @@ import Testing
     }
 
     @Test func everythingIsFreed() {
-        // Other tests use the heap at the same time: one quiet round is proof enough.
-        var leaked = Int.max
-        for _ in 0..<20 where leaked > 0 {
-            let before = Heap.usedBytes
-            makeAndDestroy()
-            leaked = min(leaked, Heap.usedBytes - before)
-        }
-        #expect(leaked <= 0)
+        #expect(heapGrowth(makeAndDestroy) <= 0)
     }
 
     private func makeAndDestroy() {

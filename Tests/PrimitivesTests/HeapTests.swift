@@ -2,6 +2,7 @@ import CShims
 import Foundation
 @testable import Primitives
 import Testing
+import TestSupport
 
 /// The allocator of small blocks, seen from `Heap`.
 struct HeapTests {
@@ -21,7 +22,7 @@ struct HeapTests {
     /// Blocks of all sizes, in any order: none touches another, each keeps its bytes when it is moved, the account is
     /// that of the blocks.
     @Test func blocksKeepWhatIsInThem() {
-        let seed = UInt64.random(in: .min ... .max)
+        let seed = testSeed()
         var random = RandomSource(seed: seed)
         var blocks: [Block] = []
         for step in 0..<60_000 {
@@ -69,14 +70,20 @@ struct HeapTests {
 
     /// What is freed as a whole goes back to the system when asked for, and what is there stays.
     @Test(.enabled(if: sr_slabs_serve() != 0)) func emptySlabsAreGivenBack() {
-        let blocks = (0..<200_000).map { _ in Heap.allocate(72) }
         let kept = Block(Heap.allocate(72), 72, 7)
-        var allocated = 0, before = 0, after = 0
-        sr_allocator_facts(&allocated, &before)
-        for block in blocks { Heap.free(block) }
-        sr_allocator_purge()
-        sr_allocator_facts(&allocated, &after)
-        #expect(before - after > 10_000_000, "\(before) and \(after)")
+        var given = Int.min
+        // Tests of other suites allocate meanwhile: one quiet round is proof enough.
+        for round in 0..<100 where given <= 10_000_000 {
+            if round > 0 { usleep(50_000) }
+            let blocks = (0..<200_000).map { _ in Heap.allocate(72) }
+            var allocated = 0, before = 0, after = 0
+            sr_allocator_facts(&allocated, &before)
+            for block in blocks { Heap.free(block) }
+            sr_allocator_purge()
+            sr_allocator_facts(&allocated, &after)
+            given = max(given, before - after)
+        }
+        #expect(given > 10_000_000, "\(given) of 14 MB")
         #expect(kept.isWhole)
         Heap.free(kept.start)
     }

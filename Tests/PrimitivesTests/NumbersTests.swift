@@ -1,6 +1,7 @@
 import Glibc
 import Primitives
 import Testing
+import TestSupport
 
 /// The string's UTF-8 as borrowed bytes.
 func withBytes<R>(_ text: String, _ body: (Bytes) throws -> R) rethrows -> R {
@@ -23,7 +24,7 @@ func written(_ capacity: Int = 64, _ write: (UnsafeMutableRawPointer) -> Int) ->
 
 /// A seed that the failing test's output shows.
 func printedSeed(_ name: String = #function) -> UInt64 {
-    let seed = UInt64.random(in: .min ... .max)
+    let seed = testSeed()
     print("seed of \(name): \(seed)")
     return seed
 }

@@ -66,6 +66,43 @@ import Testing
         #expect(host.eval("return 1") == ":1\r\n")
     }
 
+    /// The table of strings, grown by scripts, did not shrink within the limit: no script compiled any more, and the
+    /// collector's own error, raised where nothing caught it, ended the process.
+    @Test func aLowerLimitLeavesRoomForTheNextScript() throws {
+        let host = try TestHost()
+        let hungry = "local t = {} for i = 1, 300000 do t[i] = i .. 'x' end return #t"
+        #expect(host.eval(hungry) == ":300000\r\n")
+        host.limitMemory(4 << 20)
+        #expect(host.usedBytes < 1 << 20)
+        for _ in 0..<3 {
+            #expect(host.eval(hungry).contains("not enough memory"))
+            #expect(host.eval("return 5") == ":5\r\n")
+            #expect(host.usedBytes < 1 << 20)
+        }
+    }
+
+    @Test func garbageGoesWhenAScriptHasEnded() throws {
+        let host = try TestHost()
+        let before = host.usedBytes
+        #expect(host.eval("local t = {} for i = 1, 100000 do t[i] = {i} end return #t") == ":100000\r\n")
+        #expect(host.usedBytes < before + (1 << 20))
+        // And what small scripts leave does not pile up.
+        for _ in 0..<20_000 { _ = host.eval("return {1, 2, 3}") }
+        #expect(host.usedBytes < before + (2 << 20))
+    }
+
+    @Test func aTableEndsAtItsFirstHole() throws {
+        let host = try TestHost()
+        for (length, hole) in [(4, 3), (200, 150), (200, 1), (12, 10), (120, 101)] {
+            let reply = host.eval("""
+                local t = {} for i = 1, \(length) do t[i] = i % 2 == 0 and i or 's' .. i end
+                t[\(hole)] = nil return {t, {1, nil, 3}, 'end'}
+                """)
+            let elements = (1..<hole).map { $0 % 2 == 0 ? ":\($0)\r\n" : "$\("s\($0)".count)\r\ns\($0)\r\n" }.joined()
+            #expect(reply == "*3\r\n*\(hole - 1)\r\n\(elements)*1\r\n:1\r\n$3\r\nend\r\n", "\(length) \(hole)")
+        }
+    }
+
     @Test func aReplyHasALimit() throws {
         let host = try TestHost()
         let reply = host.eval("""

@@ -29,6 +29,8 @@ final class TestHost: ScriptHost {
 
     var usedBytes: Int { interpreter?.usedBytes ?? 0 }
 
+    func limitMemory(_ bytes: Int) { interpreter?.limitMemory(bytes) }
+
     func eval(_ source: String, keys: [String] = [], _ arguments: [[UInt8]] = [],
               version: RESPVersion = .resp2) -> String {
         eval(Array(source.utf8), keys: keys, arguments, version: version)
@@ -37,9 +39,12 @@ final class TestHost: ScriptHost {
     func eval(_ source: [UInt8], keys: [String] = [], _ arguments: [[UInt8]] = [],
               version: RESPVersion = .resp2) -> String {
         guard let interpreter else { return "" }
-        if let message = source.withUnsafeBytes({ interpreter.load($0, as: "s") }) { return message }
-        defer { interpreter.drop("s") }
-        return withReply(version, keys, arguments) { interpreter.run("s", $0, keyCount: keys.count, $1) }
+        let (script, message) = source.withUnsafeBytes { interpreter.load($0) }
+        if let message { return message }
+        defer { interpreter.drop(script) }
+        return withReply(version, keys, arguments) {
+            interpreter.run(script, ScriptName("s"), isFunction: false, $0, keyCount: keys.count, $1)
+        }
     }
 
     func debugging<R>(_ debugger: ScriptDebugger, _ body: () -> R) -> R { debugger.debugging(interpreter, body) }
@@ -51,7 +56,7 @@ final class TestHost: ScriptHost {
     func call(_ name: String, keys: [String] = [], _ arguments: [[UInt8]] = []) -> String {
         guard let interpreter, let handle = functions[name] else { return "" }
         return withReply(.resp2, keys, arguments) {
-            interpreter.run(function: handle, named: name, $0, keyCount: keys.count, $1)
+            interpreter.run(handle, ScriptName(name), isFunction: true, $0, keyCount: keys.count, $1)
         }
     }
 

@@ -70,9 +70,14 @@ import Testing
         let read = ours.read()
         #expect(read.histogram.recordedValues().map { [$0.value, $0.count] }
             == library.recordedValues().map { [$0.value, $0.count] })
-        for (microseconds, count) in read.cumulative() {
-            #expect(library.count(within: 0...(microseconds * 1000 + 999)) >= count)
+        var level: UInt64 = 1024, rows: [[UInt64]] = []
+        while rows.last?[1] ?? 0 < read.total {
+            let bound = library.highestEquivalentForValue(level), count = library.count(within: 0...bound)
+            if count > rows.last?[1] ?? 0 { rows.append([bound / 1000, count]) }
+            level *= 2
         }
-        #expect(read.cumulative().first?.microseconds == 1)
+        #expect(read.cumulative().map { [$0.microseconds, $0.count] } == rows)
+        ours.record(5000)
+        #expect(ours.read().total == 50_001 && ours.read().cumulative().last?.count == 50_001)
     }
 }

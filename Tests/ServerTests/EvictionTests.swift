@@ -54,6 +54,7 @@ struct EvictionTests {
         #expect(evicted.count > 2000)
         #expect(bare.engine.keyspace.statistics.evictedKeys == evicted.count)
         #expect(bare.engine.keyspace.keyCount == 4000 - evicted.count)
+        #expect(bare.engine.changesSinceSave == 4000, "what goes by itself is no change since the last save")
         for record in evicted.prefix(100) {
             #expect(bare.run("EXISTS", String(record.dropFirst(4))) == ":0\r\n")
         }

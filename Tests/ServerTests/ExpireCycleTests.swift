@@ -73,6 +73,55 @@ struct ExpireCycleTests {
         #expect(bare.engine.keyspace.statistics.expiredKeys == log.count)
     }
 
+    /// A save point that counted them would write dumps of a data set that nobody changed.
+    @Test func whatGoesByItselfIsNoChangeSinceTheLastSave() {
+        let bare = BareEngine()
+        for key in ["a", "b"] { bare.run("SET", key, "v", "PX", "100") }
+        bare.run("HSET", "h", "f", "1", "g", "2")
+        bare.run("HPEXPIRE", "h", "100", "FIELDS", "1", "f")
+        let changes = bare.engine.changesSinceSave
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        #expect(bare.run("GET", "a") == "$-1\r\n")
+        for _ in 0..<50 { bare.engine.runSlowExpireCycle(hz: 10) }
+        #expect(bare.run("DBSIZE") == ":1\r\n" && bare.run("HLEN", "h") == ":1\r\n")
+        #expect(bare.engine.changesSinceSave == changes)
+    }
+
+    @Test func whileDataIsImportedOnlyItsSourceSeesAndRemovesWhatIsPastItsTime() {
+        let bare = BareEngine(), source = Session(id: 2)
+        bare.engine.isImporting = true
+        source.isImportSource = true
+        for key in ["a", "b", "c"] { bare.run(["SET", key, "v", "PX", "100"], source) }
+        bare.engine.keyspace.now = UnixMilliseconds(1_000_200)
+        _ = bare.takeLog()
+        bare.engine.runSlowExpireCycle(hz: 10)
+        #expect(bare.run("GET", "a") == "$-1\r\n" && bare.run("EXISTS", "a") == ":0\r\n")
+        #expect(bare.run(["GET", "a"], source) == "$1\r\nv\r\n")
+        #expect(bare.run("DBSIZE") == ":3\r\n" && bare.takeLog().isEmpty)
+        // The source goes on with what it copies.
+        #expect(bare.run(["APPEND", "a", "w"], source) == ":2\r\n")
+        #expect(bare.run(["PEXPIREAT", "a", "900000"], source) == ":1\r\n")
+        #expect(bare.run(["DEL", "b"], source) == ":1\r\n")
+        #expect(bare.run(["GET", "a"], source) == "$2\r\nvw\r\n")
+        #expect(bare.takeLog() == ["APPEND a w", "PEXPIREAT a 900000", "DEL b"])
+        #expect(bare.run(["EVAL", "return redis.call('GET', 'a')", "0"], source) == "$2\r\nvw\r\n")
+        bare.engine.isImporting = false
+        for _ in 0..<50 { bare.engine.runSlowExpireCycle(hz: 10) }
+        #expect(bare.run("DBSIZE") == ":0\r\n" && bare.takeLog().sorted() == ["DEL a", "DEL c"])
+    }
+
+    @Test func importModeIsASettingAndItsSourceAFlagOfClients() throws {
+        let server = try ServerRun("--save", "", "--import-mode", "yes")
+        #expect(server.becomesReady())
+        let answer = server.answer("CLIENT IMPORT-SOURCE ON\r\nCLIENT INFO\r\nCONFIG GET import-mode\r\n")
+        #expect(answer?.contains(" flags=I ") == true && answer?.hasSuffix("$3\r\nyes\r\n") == true)
+        let reset = server.answer("CLIENT IMPORT-SOURCE ON\r\nRESET\r\nCLIENT INFO\r\n")
+        #expect(reset?.contains(" flags=N ") == true)
+        let refusal = "-ERR Server is not in import mode\r\n"
+        let requests = "CONFIG SET import-mode no\r\nCLIENT IMPORT-SOURCE ON\r\nCLIENT IMPORT-SOURCE OFF\r\n"
+        #expect(server.answer(requests) == "+OK\r\n\(refusal)+OK\r\n")
+    }
+
     @Test func aReplicaDeletesNothingByItself() {
         let bare = BareEngine()
         bare.run("SET", "k", "v", "PX", "100")

@@ -65,6 +65,33 @@ struct InfoTests {
         #expect(ours.keys.sorted() == ["Persistence"])
     }
 
+    /// What is asked for in whatever order and case comes in the order of INFO, each once; a name that is no section
+    /// gives nothing.
+    @Test func sectionsAreChosen() throws {
+        let server = try ServerRun("--appendonly", "no", "--save", "")
+        #expect(server.becomesReady())
+        _ = server.answer("SET k v\r\nNOSUCH\r\n")
+        let standard = ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules",
+                        "Errorstats", "Cluster", "Keyspace"]
+        var all = standard
+        all.insert("Commandstats", at: 8)
+        all.insert("Latencystats", at: 10)
+        var cases: [(arguments: String, sections: [String])] = [
+            ("", standard), ("default", standard), ("all", all), ("everything", all), ("ALL", all),
+            ("default commandstats", standard.prefix(8) + ["Commandstats"] + standard.suffix(3)),
+            ("keyspace server clients SERVER", ["Server", "Clients", "Keyspace"]), ("module_list", ["Modules"]),
+            ("nosuch", []), ("cpu nosuch", ["CPU"]), ("nosuch default", standard), ("\"\"", []),
+        ]
+        cases += all.map { ($0.lowercased(), [$0]) }
+        for (arguments, wanted) in cases {
+            let answer = try #require(server.answer("INFO \(arguments)\r\n"))
+            let found = answer.components(separatedBy: "\r\n").filter { $0.hasPrefix("# ") }
+                .map { String($0.dropFirst(2)) }
+            #expect(found == wanted, "INFO \(arguments)")
+            #expect(wanted.isEmpty ? answer == "$0\r\n\r\n" : answer.hasPrefix("$"), "INFO \(arguments)")
+        }
+    }
+
     @Test func listenersAreListedAsConfigured() throws {
         let server = try ServerRun("--bind", "127.0.0.1 -::1", "--unixsocket", "redis.sock")
         #expect(server.becomesReady())

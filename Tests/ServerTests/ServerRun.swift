@@ -43,7 +43,7 @@ final class ServerRun {
 
     var log: String { (try? String(contentsOfFile: directory.path("out.log"), encoding: .utf8)) ?? "" }
 
-    /// Waits until the log has `text`; false after some seconds.
+    /// Waits until the log has `text`; false after a minute.
     func logs(_ text: String) -> Bool { Self.waits { self.log.contains(text) } }
 
     func becomesReady() -> Bool { logs("Ready to accept connections") }
@@ -55,7 +55,7 @@ final class ServerRun {
     }
 
     static func waits(_ condition: () -> Bool) -> Bool {
-        for _ in 0..<1500 {
+        for _ in 0..<3000 {
             if condition() { return true }
             usleep(20_000)
         }
@@ -90,25 +90,23 @@ final class ServerRun {
         }
     }
 
-    /// What comes back for inline requests until the server says nothing more for a while or ends the connection;
-    /// nil: it can't be reached.
-    /// - Parameter wait: for the first bytes, in seconds; nil: no longer than for those after them.
-    func answer(_ request: String, port: Int? = nil, wait: Int? = nil) -> String? {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        guard Self.withAddress(port ?? self.port, { connect(descriptor, $0, $1) }) == 0 else { return nil }
-        var patience = timeval(tv_sec: 0, tv_usec: 300_000)
-        var first = wait.map { timeval(tv_sec: $0, tv_usec: 0) } ?? patience
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &first, socklen_t(MemoryLayout<timeval>.size))
-        _ = request.withCString { send(descriptor, $0, strlen($0), Int32(MSG_NOSIGNAL)) }
-        var bytes: [UInt8] = []
+    /// What comes back for inline requests, one a line: a reply for each, or what there was when the server ended the
+    /// connection (as it always does after a page of HTTP); nil: it can't be reached.
+    func answer(_ request: String, port: Int? = nil) -> String? {
+        guard let client = try? TestClient(port: UInt16(port ?? self.port)) else { return nil }
+        try? client.send(request)
+        var missing = request.split(separator: "\r\n").count
+        var bytes: [UInt8] = [], counted = 0
         var chunk = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = recv(descriptor, &chunk, chunk.count, 0)
+        while missing > 0 {
+            let count = recv(client.descriptor, &chunk, chunk.count, 0)
             if count < 0 && errno == ECONNRESET { return String(decoding: bytes, as: UTF8.self) + "RESET" }
-            if count <= 0 { return String(decoding: bytes, as: UTF8.self) }
+            if count <= 0 { break }
             bytes += chunk[..<count]
-            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+            if bytes.first == UInt8(ascii: "H") { continue }
+            let replies = ReplyScanner(bytes: bytes)
+            while let end = replies.end(from: counted) { (counted, missing) = (end, missing - 1) }
         }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

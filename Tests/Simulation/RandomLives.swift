@@ -22,6 +22,8 @@ package final class RandomLives {
         settings.policy = [.always, .always, .always, .everysec, .everysec, .no][Int(random.next(below: 6) as UInt64)]
         settings.usesPreamble = random.next() & 1 == 0
         settings.rewriteMinimum = [0, 700, 3000][Int(random.next(below: 3) as UInt64)]
+        let ahead = [0, 60, 300, 2000, 10_000][Int(random.next(below: 5) as UInt64)]
+        settings.preallocation = .init(bytes: ahead, batchesPerSecond: Int(random.next(below: 4) as UInt64))
         settings.bug = bug
         settings.isVerbose = isVerbose
         simulation = Simulation(settings, table)
@@ -40,7 +42,8 @@ package final class RandomLives {
     package func run() throws {
         defer { simulation.server?.abandon() }
         note("\(simulation.settings.policy), \(simulation.settings.usesPreamble ? "RDB" : "AOF") base, rewrites from "
-             + "\(simulation.settings.rewriteMinimum) bytes")
+             + "\(simulation.settings.rewriteMinimum) bytes, files longer by "
+             + "\(simulation.settings.preallocation.bytes) bytes")
         try begin()
         for _ in 0...below(3) {
             if below(3) == 0 { simulation.stop(after: below(40)) }

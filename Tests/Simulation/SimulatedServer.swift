@@ -14,6 +14,8 @@ package struct SimulationSettings: Sendable {
     package var usesPreamble = true
     /// Bytes from which on the log rewrites itself; 0: never.
     package var rewriteMinimum = 0
+    /// How far ahead of its end the log's file is made.
+    package var preallocation = LogPreallocation.Rule.usual
     package var bug: PlantedBug?
     /// Prints the server's log.
     package var isVerbose = false
@@ -54,6 +56,7 @@ package final class SimulatedServer {
         environment.exit = { exits.status = $0 }
         var numbers = RandomSource(seed: UInt64(memory.changeCount))
         environment.makeID = { numbers.next() | 1 << 63 }
+        environment.preallocation = settings.preallocation
         if let bug = settings.bug { environment.overFraming = bug.over }
         let configuration = Configuration()
         configuration.dir = Self.directory

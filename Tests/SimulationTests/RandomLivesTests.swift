@@ -6,7 +6,7 @@ import TestSupport
 /// More of it: `tools/simulate`.
 @Suite struct RandomLivesTests {
     @Test func livesOfAGoodServerLoseNothing() throws {
-        let first = UInt64.random(in: 0..<1_000_000_000)
+        let first = testSeed()
         print("seed \(first)")
         let table = Simulation.makeTable()
         defer { SimulatedClock.release() }
@@ -19,13 +19,14 @@ import TestSupport
         }
     }
 
-    /// What would a simulation be worth that finds nothing?
-    @Test(arguments: PlantedBug.allCases) func aPlantedBugIsFoundWithinAHundredSeeds(_ bug: PlantedBug) throws {
+    /// What would a simulation be worth that finds nothing? The best hidden of them takes 12 seeds on average, and one
+    /// time in ten thousand more than a hundred.
+    @Test(arguments: PlantedBug.allCases) func aPlantedBugIsFound(_ bug: PlantedBug) throws {
         let table = Simulation.makeTable()
         defer { SimulatedClock.release() }
-        let first = UInt64.random(in: 0..<1_000_000_000)
+        let first = testSeed()
         print("seed \(first)")
-        for seed in first..<(first + 100) {
+        for seed in first..<(first + 2000) {
             do {
                 try RandomLives(seed: seed, table, bug: bug).run()
             } catch {

@@ -96,7 +96,7 @@ import TestSupport
     }
 
     @Test func fuzzedManifestsNeverTrap() {
-        let seed = UInt64.random(in: 0...UInt64.max)
+        let seed = testSeed()
         print("seed \(seed)")
         var random = RandomSource(seed: seed)
         let sample = Array("file \"a\\x00b\" seq 12 type b\nfile x seq 3 type i startoffset 4\n# c\n".utf8)

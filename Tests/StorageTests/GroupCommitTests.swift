@@ -93,7 +93,7 @@ struct GroupCommitTests {
         #expect(log.flush(&pending, writers: 1), "the group is to wait")
         log.policy = .no
         var rounds = 0
-        while log.writtenOffset < log.takenOffset && rounds < 2000 {
+        while log.writtenOffset < log.takenOffset && rounds < 20_000 {
             _ = log.flush(&pending)
             usleep(1000)
             rounds += 1

@@ -3,6 +3,7 @@ import Keyspace
 import Primitives
 import Storage
 import Testing
+import TestSupport
 
 @Suite struct RDBLoadTests {
     private static let versions = ["redis-6.2": 9, "redis-7.0": 10, "redis-7.4": 12, "redis-8-dev": 12, "valkey-8": 11]
@@ -201,14 +202,10 @@ import Testing
         let length = [UInt8(good.count & 255), UInt8(good.count >> 8)]
         let gzip: [UInt8] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1] + length + length.map { ~$0 } + good
             + Self.crc32(good) + length + [0, 0]
-        let directory = "/tmp/rdb-gz-\(UInt64.random(in: 0 ..< .max))"
+        let directory = try TemporaryDirectory()
         let disk = PosixFileSystem()
-        try disk.makeDirectory(directory)
-        let file = try disk.open("\(directory)/a.rdb.gz", .createNew)
-        defer {
-            disk.close(file)
-            try? disk.unlink(file.path)
-        }
+        let file = try disk.open(directory.path("a.rdb.gz"), .createNew)
+        defer { disk.close(file) }
         let bytes = owned(gzip), none = owned([])
         try disk.write(file, none.bytes, bytes.bytes)
         let opened = try disk.open(file.path, .read)
@@ -263,7 +260,7 @@ import Testing
 
     /// Whatever a payload holds: a value or an error, never a trap. Payloads without footer checks on purpose.
     @Test func damagedPayloadsNeverTrap() throws {
-        let seed = UInt64.random(in: 0 ..< .max)
+        let seed = testSeed()
         var random = SplitMix(state: seed)
         var refused = 0, taken = 0
         for server in RDBFixture.servers {
@@ -285,7 +282,7 @@ import Testing
     }
 
     @Test func damagedFilesNeverTrapTheLoader() throws {
-        let seed = UInt64.random(in: 0 ..< .max)
+        let seed = testSeed()
         var random = SplitMix(state: seed)
         for path in try RDBFixture.old() + ["\(RDBFixture.directory)/redis-6.2/dump.rdb"] {
             let good = try RDBFixture.bytes(path)

@@ -24,6 +24,10 @@ package class ForwardingFileSystem: FileSystem, @unchecked Sendable {
     package func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError) {
         try inner.write(file, head, body)
     }
+    package func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes,
+                       _ tail: Bytes) throws(StorageError) {
+        try inner.write(file, at: offset, head, body, tail)
+    }
     package func truncate(_ file: File, to size: Int) throws(StorageError) { try inner.truncate(file, to: size) }
     package func syncData(_ file: File) throws(StorageError) { try inner.syncData(file) }
     package func sync(_ file: File) throws(StorageError) { try inner.sync(file) }
@@ -72,6 +76,11 @@ package final class StoppingFileSystem: ForwardingFileSystem, @unchecked Sendabl
     package override func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError) {
         try step(file.path)
         try super.write(file, head, body)
+    }
+    package override func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes,
+                                _ tail: Bytes) throws(StorageError) {
+        try step(file.path)
+        try super.write(file, at: offset, head, body, tail)
     }
     package override func truncate(_ file: File, to size: Int) throws(StorageError) {
         try step(file.path)

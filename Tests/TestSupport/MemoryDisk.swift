@@ -42,6 +42,7 @@ package struct MemoryDisk: Sendable {
     package var events: [String] = []
     package var recordsEvents = true
     package var syncCount = 0
+    package var syncsUnderWay = 0
     /// Every change of the disk so far.
     package var changeCount = 0
     var nodes: [Node] = []
@@ -109,6 +110,19 @@ package struct MemoryDisk: Sendable {
         } else {
             nodes[node].dirty.append(start..<(start + bytes.count))
         }
+    }
+
+    /// Over what stands there, and behind it.
+    mutating func write(_ bytes: ArraySlice<UInt8>, to node: Int, at offset: Int) {
+        let size = nodes[node].seen.count
+        if offset > size { resize(node, to: offset) }
+        let there = min(nodes[node].seen.count - offset, bytes.count)
+        if there > 0 {
+            let range = offset..<(offset + there)
+            nodes[node].seen.replaceSubrange(range, with: bytes.prefix(there))
+            nodes[node].dirty.append(range)
+        }
+        if there < bytes.count { append(bytes.dropFirst(there), to: node) }
     }
 
     mutating func resize(_ node: Int, to size: Int) {

@@ -85,15 +85,28 @@ extension MemoryDisk {
     }
 
     private static func prefix(_ node: Node, _ random: inout RandomSource) -> [UInt8] {
-        guard node.seen.count > node.durable.count, !node.isCut, node.seen.starts(with: node.durable) else {
+        let total = node.dirty.reduce(0) { $0 + $1.count }
+        // What a failed sync dropped is nowhere but in memory.
+        let isKnown = total > 0 && node.seen.count - node.durable.count <= total
+        guard node.seen.count >= node.durable.count, !node.isCut, isKnown else {
             return random.next() & 1 == 0 ? node.durable : node.seen
         }
-        let extra = node.seen.count - node.durable.count
-        let kept = Int(random.next(below: UInt64(extra + 1)))
-        var bytes = Array(node.seen.prefix(node.durable.count + kept))
+        var left = Int(random.next(below: UInt64(total + 1)))
+        var bytes = node.durable
+        var grown = 0
+        for range in node.dirty where left > 0 {
+            let part = range.prefix(left)
+            left -= part.count
+            let there = part.prefix(max(0, bytes.count - part.lowerBound))
+            bytes.replaceSubrange(there, with: node.seen[there])
+            let behind = part.dropFirst(there.count)
+            if behind.lowerBound > bytes.count { return node.seen }
+            bytes.append(contentsOf: node.seen[behind])
+            grown += behind.count
+        }
         // The size reached the disk, the last block did not.
         if random.next() & 3 == 0 {
-            for index in bytes.indices.suffix(min(kept, Int(random.next(below: 64)))) { bytes[index] = 0 }
+            for index in bytes.indices.suffix(min(grown, Int(random.next(below: 64)))) { bytes[index] = 0 }
         }
         return bytes
     }

@@ -27,6 +27,8 @@ package final class MemoryFileSystem: FileSystem {
         package var failRename = false
         /// Microseconds that each sync takes.
         package var syncMicroseconds: UInt32 = 0
+        /// Syncs don't end until it is false again (or half a minute is over: tests should fail, not hang).
+        package var holdsSyncs = false
 
         package init(failSync: Int? = nil, room: Int? = nil, failRename: Bool = false) {
             self.failSync = failSync
@@ -61,6 +63,8 @@ package final class MemoryFileSystem: FileSystem {
     }
     package func clearEvents() { disk.withLock { $0.events = [] } }
     package var syncCount: Int { disk.withLock { $0.syncCount } }
+    /// Syncs that have begun and not ended.
+    package var syncsUnderWay: Int { disk.withLock { $0.syncsUnderWay } }
     /// Calls that changed the disk.
     package var changeCount: Int { disk.withLock { $0.changeCount } }
     /// Bytes of all files.
@@ -109,12 +113,12 @@ package final class MemoryFileSystem: FileSystem {
             let found = disk.names[plain(path)]
             if let found, disk.nodes[found].isDirectory { return .failure(StorageError(.open, path, errno: EISDIR)) }
             switch mode {
-            case .read, .append:
+            case .read, .append, .update:
                 if found == nil { return .failure(StorageError(.open, path, errno: ENOENT)) }
             case .createNew:
                 if found != nil { return .failure(StorageError(.create, path, errno: EEXIST)) }
             case .appendOrCreate: break
-            case .createOrEmpty:
+            case .createOrEmpty, .createToUpdate:
                 if let found, !disk.nodes[found].seen.isEmpty {
                     disk.resize(found, to: 0)
                     disk.note("empty \(path)")
@@ -154,27 +158,37 @@ package final class MemoryFileSystem: FileSystem {
     }
 
     package func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError) {
+        try write(file, nil, head, body, Bytes(start: nil, count: 0))
+    }
+
+    package func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes,
+                       _ tail: Bytes) throws(StorageError) {
+        try write(file, Optional(offset), head, body, tail)
+    }
+
+    /// - Parameter offset: nil: at the end.
+    private func write(_ file: File, _ offset: Int?, _ head: Bytes, _ body: Bytes,
+                       _ tail: Bytes) throws(StorageError) {
         var left = disk.withLock { $0.faults.tearWriteAfter }
-        try WholeTransfer.write(file.path, head, body) { head, body in
-            let taken = writeOnce(file, head, body, limit: left)
+        try WholeTransfer.write(file.path, head, body, tail) { head, body, tail, done in
+            let taken = writeOnce(file, offset.map { $0 + done }, Array(head) + Array(body) + Array(tail), limit: left)
             if let before = left, taken > 0 { left = before - taken }
             return taken
         }
     }
 
-    /// As the system call: bytes taken, or a negated errno.
-    private func writeOnce(_ file: File, _ head: Bytes, _ body: Bytes, limit: Int?) -> Int {
-        var bytes = Array(head)
-        bytes.append(contentsOf: body)
-        let all = bytes
-        return disk.withLock { disk in
+    /// As the system call: bytes taken, or a negated errno. What stands already needs no room.
+    private func writeOnce(_ file: File, _ offset: Int?, _ all: [UInt8], limit: Int?) -> Int {
+        disk.withLock { disk in
             guard let node = disk.open[file.descriptor]?.node else { return -Int(EBADF) }
+            let size = disk.nodes[node].seen.count
+            let there = min(max(size - (offset ?? size), 0), all.count)
             var fits = all.count
             var code = EIO
             if let limit, limit < fits { fits = limit }
-            if let room = disk.faults.room, room < fits { (fits, code) = (room, ENOSPC) }
-            if let capacity = disk.faults.capacity, max(0, capacity - disk.used) < fits {
-                (fits, code) = (max(0, capacity - disk.used), ENOSPC)
+            if let room = disk.faults.room, there + room < fits { (fits, code) = (there + room, ENOSPC) }
+            if let capacity = disk.faults.capacity, there + max(0, capacity - disk.used) < fits {
+                (fits, code) = (there + max(0, capacity - disk.used), ENOSPC)
             }
             if disk.faults.disturbWritesOneIn > 0, fits > 0 {
                 switch disk.chance.next(below: disk.faults.disturbWritesOneIn * 2) {
@@ -187,8 +201,8 @@ package final class MemoryFileSystem: FileSystem {
                 if disk.recordsEvents { disk.note("write \(file.path) failed") }
                 return -Int(code)
             }
-            if let room = disk.faults.room { disk.faults.room = room - fits }
-            disk.append(all.prefix(fits), to: node)
+            if let room = disk.faults.room { disk.faults.room = room - max(0, fits - there) }
+            disk.write(all.prefix(fits), to: node, at: offset ?? size)
             disk.note("write \(file.path) \(fits)")
             return fits
         }
@@ -217,8 +231,13 @@ package final class MemoryFileSystem: FileSystem {
     package func syncData(_ file: File) throws(StorageError) { try sync(file) }
 
     package func sync(_ file: File) throws(StorageError) {
-        let pause = disk.withLock { $0.faults.syncMicroseconds }
+        let pause = disk.withLock { disk in
+            disk.syncsUnderWay += 1
+            return disk.faults.syncMicroseconds
+        }
+        defer { disk.withLock { $0.syncsUnderWay -= 1 } }
         if pause > 0 { usleep(pause) }
+        for _ in 0..<60_000 where disk.withLock({ $0.faults.holdsSyncs }) { usleep(500) }
         if let hook = syncHook.withLock({ $0 }) { hook.body() }
         try locked { (disk: inout MemoryDisk) -> Result<Void, StorageError> in
             guard let node = disk.open[file.descriptor]?.node else {

@@ -39,6 +39,10 @@ package final class OneFile: FileSystem {
     package func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError) {
         throw Self.refusal(.write, file.path)
     }
+    package func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes,
+                       _ tail: Bytes) throws(StorageError) {
+        throw Self.refusal(.write, file.path)
+    }
     package func truncate(_ file: File, to size: Int) throws(StorageError) { throw Self.refusal(.truncate, file.path) }
     package func syncData(_ file: File) throws(StorageError) { throw Self.refusal(.sync, file.path) }
     package func sync(_ file: File) throws(StorageError) { throw Self.refusal(.sync, file.path) }

@@ -38,6 +38,7 @@ private final class RashFraming: BatchFraming, @unchecked Sendable {
         inner.wrote()
     }
     func wrote() {}
+    var isSealed: Bool { inner.isSealed }
     func synced() { inner.synced() }
     func mark(_ now: UnixMicroseconds, into head: inout OwnedBytes) -> Bool {
         defer { inner.wrote() }

@@ -21,6 +21,11 @@ package final class SlowFileSystem: ForwardingFileSystem, @unchecked Sendable {
         rest(.write)
         try inner.write(file, head, body)
     }
+    package override func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes,
+                                _ tail: Bytes) throws(StorageError) {
+        rest(.write)
+        try inner.write(file, at: offset, head, body, tail)
+    }
     package override func syncData(_ file: File) throws(StorageError) {
         rest(.sync)
         try inner.syncData(file)

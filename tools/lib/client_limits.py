@@ -18,7 +18,7 @@ def serve(arguments, **settings):
     return Server(arguments.server, options, scratch("network-"), arguments.config).start()
 
 
-def is_gone(client, seconds=5):
+def is_gone(client, seconds=40):
     """Whether the server ends the connection."""
     client.socket.settimeout(seconds)
     try:
@@ -65,11 +65,11 @@ def eviction_of_clients(place, arguments):
         assert protected.call("CLIENT", "NO-EVICT", "ON") == OK
         half_a_request(protected, 400_000)
         time.sleep(0.2)
+        wait_for(lambda: stat(control, "mem_clients_normal", "memory") > 1_500_000, 40, "half requests are held")
         assert stat(control, "evicted_clients") == 0
-        assert stat(control, "mem_clients_normal", "memory") > 1_500_000
         half_a_request(big, 2 * MB)
         assert is_gone(big), "the biggest client"
-        time.sleep(0.1)
+        wait_for(lambda: stat(control, "evicted_clients") >= 1, 40, "the eviction is counted")
         assert stat(control, "evicted_clients") == 1, info(control, "stats")["evicted_clients"]
         for client in [*small, protected]:
             client.socket.settimeout(0.05)
@@ -83,7 +83,7 @@ def eviction_of_clients(place, arguments):
         greedy = server.client()
         greedy.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         send_until_gone(greedy, encode(("GET", "big")) * 50)
-        wait_for(lambda: stat(control, "evicted_clients") == 2, 5, "eviction of a client that takes no replies")
+        wait_for(lambda: stat(control, "evicted_clients") == 2, 40, "eviction of a client that takes no replies")
         queueing = server.client()
         queueing.call("MULTI")
         send_until_gone(queueing, encode(("SET", "k", b"x" * 100_000)) * 40)
@@ -143,18 +143,19 @@ def output_limits(place, arguments):
         assert control.call("PUBLISH", "news", "x") == (":", 0), "a client over its hard limit is gone"
         hard.close()
         soft, begin, closed = listener(), time.monotonic(), None
-        while time.monotonic() - begin < 8 and closed is None:
+        while time.monotonic() - begin < 60 and closed is None:
             # Refilled a little at a time, so that the kernel's buffers fill and then 1 to 8 MB stay unsent.
             line = [text for text in control.call("CLIENT", "LIST", "TYPE", "PUBSUB")[1].decode().splitlines()]
             unsent = sum(int(size) for size in re.findall(r" (?:obl|omem)=(\d+)", line[0])) if line else None
             if unsent is None:
-                closed = time.monotonic() - over
+                closed = time.monotonic()
             elif unsent < 2 * MB:
                 control.call("PUBLISH", "news", b"x" * 300_000)
                 over = time.monotonic()
             else:
                 time.sleep(0.05)
-        assert closed is not None and 1.5 < closed < 5, f"the soft limit: after {closed} s"
+        assert closed is not None, "the soft limit: never"
+        assert closed - begin > 2 and closed - over < 30, f"the soft limit: {closed - begin} s, {closed - over} s"
         assert stat(control, "client_output_buffer_limit_disconnections") == 2
         soft.close()
         # Other classes have limits of their own, and 0 is none.
@@ -163,7 +164,7 @@ def output_limits(place, arguments):
         greedy = server.client()
         greedy.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.send("GET", "big")
-        wait_for(lambda: stat(control, "client_output_buffer_limit_disconnections") == 3, 5, "the normal class' limit")
+        wait_for(lambda: stat(control, "client_output_buffer_limit_disconnections") == 3, 40, "the normal class' limit")
         assert "for overcoming of output buffer limits" in server.log()
     return "hard, soft, per class"
 
@@ -192,12 +193,13 @@ def strangers(place, arguments):
 
 def silent_clients(place, arguments):
     """timeout closes silent clients, but none that listens or waits."""
-    with serve(arguments, timeout=1) as server:
+    with serve(arguments) as server:
         silent, listening, waiting = server.client(), server.client(), server.client()
-        silent.call("PING")
         listening.call("SUBSCRIBE", "news")
         waiting.send("BLPOP", "list", 0)
-        assert is_gone(silent, 6)
+        wait_for(lambda: stat(silent, "blocked_clients", "clients") == 1, 40, "BLPOP waits")
+        silent.call("CONFIG", "SET", "timeout", 1)
+        assert is_gone(silent)
         with server.client() as other:
             assert other.call("PUBLISH", "news", "x") == (":", 1)
             assert listening.read()[0] == "*"
@@ -240,9 +242,10 @@ def tracking_table(place, arguments):
             while replies < 200:
                 kind, _ = client.read()
                 told, replies = told + (kind == ">"), replies + (kind != ">")
-            wait_for(lambda: stat(control, "tracking_total_keys") <= 10, 5, "the table is short")
-            while client.readable(0.3):
-                told += client.read()[0] == ">"
+            wait_for(lambda: stat(control, "tracking_total_keys") <= 10, 40, "the table is short")
+            client.send("PING")
+            while (message := client.read()) != PONG:
+                told += message[0] == ">"
             assert told >= 190, f"{told} of 190 told"
     return f"{told} told"
 

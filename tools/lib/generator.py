@@ -92,7 +92,7 @@ def preset(label, group=None):
 class Generator:
     def __init__(self, group, seed, excluded=(), blocking=False):
         self.random = random.Random(f"{group}/{seed}" + ("/blocking" if blocking else ""))
-        self.group = group
+        self.group, self.lifetimes = group, 0
         if blocking:
             self.rows = [row for row in BLOCKING[group] if row[1] not in excluded]
             self.weights, self.fresh = [row[0] for row in self.rows], 0
@@ -245,11 +245,18 @@ class Generator:
             return b"%d-%d" % (10 + self.fresh, self.random.randint(0, 2))
         return self.id()
 
+    def lifetime(self):
+        """A number of seconds that no other command has, so that GT and LT need no clock to decide; and long enough to
+        outlive the run as milliseconds, too."""
+        self.lifetimes += 1
+        return 100_000 + 100 * (self.lifetimes * 733 % 5000)
+
     def ttl(self):
-        return self.random.choice((b"100", b"1000", b"5000", b"100000", b"0", b"-1", b"abc", b"9223372036854775807"))
+        return self.random.choice([b"%d" % self.lifetime()] * 4 + [b"0", b"-1", b"abc", b"9223372036854775807"])
 
     def ttlms(self):
-        return self.random.choice((b"100000", b"1000000", b"9000000", b"0", b"-1", b"abc", b"9223372036854775807"))
+        lifetime = b"%d000" % self.lifetime()
+        return self.random.choice([lifetime] * 3 + [b"0", b"-1", b"abc", b"9223372036854775807"])
 
     def at(self):
         return self.random.choice((b"4000000000", b"3000000000", b"1", b"0", b"-5", b"x"))

@@ -2,7 +2,8 @@
 
 The library tools/preload/powercut.c keeps a journal of syncs, renames, creations and removals. After the kill, a
 random suffix of the directory operations that no directory fsync covered is undone, and every file keeps its synced
-bytes and a random part of the others. Whoever syncs right loses nothing that was acknowledged.
+bytes and a random part of the others; of what was overwritten since the last sync each sector may stand there as it
+was. Whoever syncs right loses nothing that was acknowledged.
 """
 import os
 import shutil
@@ -43,6 +44,7 @@ class PowerCut:
         shutil.rmtree(self.backup, ignore_errors=True)
         os.makedirs(self.backup)
         open(self.journal, "w").close()
+        self.overwritten = {}                       # by inode: [offset, count, place]
         self.synced = {os.stat(path).st_ino: os.path.getsize(path) for path in self.files()}
 
     def read(self):
@@ -51,7 +53,11 @@ class PowerCut:
         with open(self.journal) as journal:
             for line in journal:
                 kind, *fields = line.split()
+                if kind == "O":
+                    self.overwritten.setdefault(int(fields[0]), []).append([int(field) for field in fields[1:]])
+                    continue
                 if kind == "S":
+                    self.overwritten.pop(int(fields[0]), None)
                     self.synced[int(fields[0])] = max(int(fields[1]), self.synced.get(int(fields[0]), 0))
                 elif kind == "T":
                     number = int(fields[0])
@@ -76,6 +82,25 @@ class PowerCut:
             if row[1] != "-":
                 os.rename(row[1], path)
 
+    def restore(self, path, size):
+        """Puts back sectors of what was overwritten and not synced; says how many bytes."""
+        rows, total = self.overwritten.get(os.stat(path).st_ino, []), 0
+        odds = self.chance.choice((0, 0.5, 1))
+        for offset, count, place in reversed(rows):
+            with open(os.path.join(self.backup, "overwritten"), "rb") as kept:
+                kept.seek(place)
+                old = kept.read(count)
+            with open(path, "r+b") as file:
+                start = offset
+                while start < min(offset + count, size):
+                    end = min((start // 512 + 1) * 512, offset + count, size)
+                    if self.chance.random() < odds:
+                        file.seek(start)
+                        file.write(old[start - offset:end - offset])
+                        total += end - start
+                    start = end
+        return total
+
     def strike(self):
         """Takes away what may be lost; `told` says what that was."""
         pending, told = self.read(), []
@@ -85,6 +110,9 @@ class PowerCut:
             told.append(f"{row[0]} {os.path.basename(row[-1])} undone")
         for path in sorted(self.files()):
             size, durable = os.path.getsize(path), self.synced.get(os.stat(path).st_ino, 0)
+            restored = self.restore(path, size)
+            if restored:
+                told.append(f"{os.path.basename(path)}: {restored} overwritten bytes as they were")
             if size <= durable:
                 continue
             keep = self.chance.choice((durable, size, self.chance.randint(durable, size)))

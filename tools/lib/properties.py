@@ -102,9 +102,9 @@ def active_expiry(side, _):
     client = side.fresh()
     client.pipeline([("SET", f"k{number}", "v", "PX", "50") for number in range(2000)])
     client.pipeline([("SET", f"stay{number}", "v", "EX", "1000") for number in range(50)])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while client.call("DBSIZE")[1] != 50:
-        assert time.monotonic() < deadline, f"DBSIZE {client.call('DBSIZE')[1]} after 10 s, 50 wanted"
+        assert time.monotonic() < deadline, f"DBSIZE {client.call('DBSIZE')[1]} after 60 s, 50 wanted"
         time.sleep(0.05)
 
 

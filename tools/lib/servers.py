@@ -5,7 +5,9 @@ signalled by its own process id.
 """
 import atexit
 import ctypes
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -43,10 +45,21 @@ def binary(which, configuration=None):
     return found
 
 
+_ports = itertools.count(random.SystemRandom().randrange(10_000))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None that the kernel gives to outgoing connections, which could take it before the server does; nor one that a
+    unit test may try (from 20,000 on)."""
+    for _ in range(10_000):
+        port = 10_000 + next(_ports) % 10_000
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise StartFailed("no free port")
 
 
 def scratch(prefix="swift-redis-"):

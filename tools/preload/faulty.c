@@ -41,7 +41,8 @@ enum { FILES = 1024 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long generation = -1;
 static long long used, failed;                              /* since the generation began */
-static struct { ino_t inode; off_t size; } synced[FILES];   /* by inode modulo FILES: the last one wins */
+/* By inode modulo FILES, the last one wins: up to where a file was synced, and is as it was then. */
+static struct { ino_t inode; off_t size; } synced[FILES];
 
 struct fault {
     long generation;
@@ -184,6 +185,41 @@ ssize_t pwrite64(int descriptor, const void *bytes, size_t count, off64_t offset
 
 ssize_t pwrite(int descriptor, const void *bytes, size_t count, off_t offset) {
     return pwrite64(descriptor, bytes, count, offset);
+}
+
+/* What is overwritten is not synced any more. */
+static void note_overwriting(int descriptor, off_t offset) {
+    struct stat status;
+    int saved = errno;
+    if (fstat(descriptor, &status) == 0) {
+        unsigned slot = (unsigned)(status.st_ino % FILES);
+        pthread_mutex_lock(&lock);
+        if (synced[slot].inode == status.st_ino && synced[slot].size > offset) synced[slot].size = offset;
+        pthread_mutex_unlock(&lock);
+    }
+    errno = saved;
+}
+
+ssize_t pwritev(int descriptor, const struct iovec *parts, int count, off_t offset) {
+    REAL(ssize_t, "pwritev", int, const struct iovec *, int, off_t);
+    int lose;
+    long long wanted = 0;
+    for (int index = 0; index < count; index++) wanted += (long long)parts[index].iov_len;
+    long long allowed = allow("write", descriptor, wanted, &lose);
+    if (allowed == 0 && wanted > 0) return -1;
+    note_overwriting(descriptor, offset);
+    if (allowed == wanted) return real(descriptor, parts, count, offset);
+    for (int index = 0; index < count; index++) {       /* as writev below */
+        if (parts[index].iov_len == 0) continue;
+        size_t length = parts[index].iov_len;
+        if ((long long)length > allowed) length = (size_t)allowed;
+        return syscall(SYS_pwrite64, descriptor, parts[index].iov_base, length, offset);
+    }
+    return 0;
+}
+
+ssize_t pwritev64(int descriptor, const struct iovec *parts, int count, off64_t offset) {
+    return pwritev(descriptor, parts, count, offset);
 }
 
 ssize_t writev(int descriptor, const struct iovec *parts, int count) {

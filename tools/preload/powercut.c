@@ -7,8 +7,10 @@
  *   C inode path        created
  *   R backup old new    renamed; `backup` is a link to what stood at `new`, or -
  *   U backup path       unlinked; `backup` is a link to it
- * Backups are links in POWERCUT_BACKUP. Paths hold no spaces (the tool's own directories). Not seen: mmap, io_uring,
- * overwriting in place. Build: gcc -O2 -shared -fPIC -o powercut.so powercut.c -ldl */
+ *   O inode offset count place     overwritten: what stood there is in the file `overwritten` of POWERCUT_BACKUP, from
+ *                                  `place` on; noted before the call
+ * Backups are links in POWERCUT_BACKUP. Paths hold no spaces (the tool's own directories). Of writes only pwritev is
+ * looked at for overwriting. Not seen: mmap, io_uring. Build: gcc -O2 -shared -fPIC -o powercut.so powercut.c -ldl */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define REAL(type, name, ...)                                  \
@@ -95,6 +98,42 @@ int fsync(int descriptor) {
 int fdatasync(int descriptor) {
     REAL(int, "fdatasync", int);
     return sync_and_note(descriptor, real);
+}
+
+/* Keeps what stands in a file from `offset` on, as far as the `count` bytes to be written cover it. */
+static void keep_overwritten(int descriptor, off_t offset, size_t count) {
+    struct stat status;
+    char link[64], path[PATH_MAX];
+    const char *folder = getenv("POWERCUT_BACKUP");
+    int saved = errno;
+    if (!folder || fstat(descriptor, &status) != 0 || offset >= status.st_size) return;
+    if (offset + (off_t)count > status.st_size) count = (size_t)(status.st_size - offset);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    snprintf(path, sizeof path, "%s/overwritten", folder);
+    int source = (int)syscall(SYS_openat, AT_FDCWD, link, O_RDONLY | O_CLOEXEC, 0);
+    int target = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    char *bytes = malloc(count);
+    if (source < 0 || target < 0 || !bytes) abort();
+    if (syscall(SYS_pread64, source, bytes, count, offset) != (long)count) abort();
+    off_t place = lseek(target, 0, SEEK_END);
+    if (syscall(SYS_write, target, bytes, count) != (long)count) abort();
+    free(bytes);
+    syscall(SYS_close, source);
+    syscall(SYS_close, target);
+    note("O %llu %lld %zu %lld\n", (unsigned long long)status.st_ino, (long long)offset, count, (long long)place);
+    errno = saved;
+}
+
+ssize_t pwritev(int descriptor, const struct iovec *parts, int count, off_t offset) {
+    REAL(ssize_t, "pwritev", int, const struct iovec *, int, off_t);
+    size_t total = 0;
+    for (int index = 0; index < count; index++) total += parts[index].iov_len;
+    keep_overwritten(descriptor, offset, total);
+    return real(descriptor, parts, count, offset);
+}
+
+ssize_t pwritev64(int descriptor, const struct iovec *parts, int count, off64_t offset) {
+    return pwritev(descriptor, parts, count, offset);
 }
 
 int ftruncate(int descriptor, off_t size) {

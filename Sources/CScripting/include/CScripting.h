@@ -34,21 +34,20 @@ enum { sr_no_writes = 1, sr_allow_oom = 2, sr_allow_stale = 4, sr_no_cluster = 8
 /// NULL: no memory.
 /// - Parameter is_functions: for libraries of functions, which see other globals than scripts do.
 sr_interpreter *sr_interpreter_create(sr_host host, size_t memory_limit, int is_functions);
-/// From now on; what is held already stays.
+/// From now on; of what is held already the garbage goes.
 void sr_interpreter_limit(sr_interpreter *interpreter, size_t memory_limit);
 void sr_interpreter_free(sr_interpreter *interpreter);
 /// The last reply was taken: a big one's memory is given back.
 void sr_interpreter_trim(sr_interpreter *interpreter);
-/// Bytes that Lua holds.
+/// Bytes that Lua holds, garbage among them.
 size_t sr_interpreter_memory(const sr_interpreter *interpreter);
 
-/// Compiles a script and keeps it under `name`. 1: done; else `message` (terminated) says why.
-int sr_script_load(sr_interpreter *interpreter, const char *name, const char *source, size_t length,
-                   char *message, size_t capacity);
-void sr_script_drop(sr_interpreter *interpreter, const char *name);
+/// Compiles a script and keeps it. Its handle, above 0; or 0, and `message` (terminated) says why.
+int sr_script_load(sr_interpreter *interpreter, const char *source, size_t length, char *message, size_t capacity);
+void sr_script_drop(sr_interpreter *interpreter, int handle);
 
-/// Runs a kept script; its reply as RESP is good until the next run.
-void sr_script_run(sr_interpreter *interpreter, const char *name, int key_count, int count,
+/// Runs a kept script; its reply as RESP is good until the next run. `name`: what errors call it.
+void sr_script_run(sr_interpreter *interpreter, int handle, const char *name, int key_count, int count,
                    const char *const *arguments, const size_t *lengths, int client_resp,
                    const char **reply, size_t *length);
 

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include "ProcessShims.h"
+#include "Processors.h"
 #include "Reports.h"
 #include "Slabs.h"
 #if defined(__linux__)
@@ -26,13 +27,9 @@ int sr_become_child(pid_t parent, int keep, const char *name);
 void sr_set_thread_name(const char *name);
 /// How much later than asked for the calling thread may be woken, in nanoseconds (Linux's default is 50,000).
 void sr_set_timer_slack(unsigned long nanoseconds);
-/// How many processors the calling thread may run on, and the number of the one it runs on.
-int sr_processor_count(void);
-int sr_current_processor(void);
-/// From here on the calling thread runs on this processor alone, until it may run again where it might before. A child
-/// of `sr_fork` runs where it wants; a thread's threads don't: let it move freely before it starts one.
-void sr_stay_on_processor(int processor);
-void sr_move_freely(void);
+
+/// Bytes from the system's generator. 0, or errno.
+int sr_fill_randomly(void *bytes, size_t count);
 
 /// malloc/realloc/free that keep the sum of usable sizes. Never return NULL: running out of memory ends the process.
 void *sr_malloc(size_t byteCount);

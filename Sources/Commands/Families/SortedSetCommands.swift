@@ -233,10 +233,10 @@ package enum SortedSetCommands {
         }
         let wanted = min(Int(count), set.count)
         beginPairs(wanted, withScores, writer)
-        var left = wanted, unseen = set.count
         let context = keyspace.context
-        if SeenPlaces.suits(wanted, of: unseen, set.encoding) {
+        if SeenPlaces.suits(wanted, of: set.count, set.encoding) {
             let seen = SeenPlaces(wanted)
+            var left = wanted
             while left > 0 {
                 set.withRandomMember(&context.pointee.random) { member, score, place in
                     guard seen.insert(place) else { return }
@@ -246,14 +246,7 @@ package enum SortedSetCommands {
             }
             return
         }
-        set.forEach { member, score in
-            if context.pointee.random.next(below: unseen) < left {
-                replyPair(member, score, withScores, writer)
-                left -= 1
-            }
-            unseen -= 1
-            return left > 0
-        }
+        set.sample(wanted, &context.pointee.random) { member, score in replyPair(member, score, withScores, writer) }
     }
 
     /// An array of members, or of members with scores: pairs in RESP3, flat in RESP2.

@@ -255,24 +255,30 @@ extension SortedSetCommands {
                                _ event: StaticString) throws(CommandError) {
         guard let entry = try call.entry(&keyspace, 1, .sortedSet, .write) else { call.reply.integer(0); return }
         var set = SortedSetValue(entry)
-        var members = OwnedBytes(), ends: [Int] = []
+        // Each with its length (four bytes) before it.
+        var members = OwnedBytes(), count = 0
         walk(set, RangeRequest(kind: kind)) { member, _ in
             withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) {
-                members.append(member.text($0.baseAddress.unsafelyUnwrapped))
+                let text = member.text($0.baseAddress.unsafelyUnwrapped)
+                members.append(uninitialized: 4) {
+                    $0.storeBytes(of: UInt32(truncatingIfNeeded: text.count), as: UInt32.self)
+                }
+                members.append(text)
             }
-            ends.append(members.count)
+            count += 1
             return true
         }
-        var start = 0
-        for end in ends {
-            _ = set.remove(Bytes(rebasing: members.bytes[start..<end]))
-            start = end
+        var next = 0
+        while next < members.count {
+            let start = next + 4
+            next = start + Int(members.bytes.loadUnaligned(fromByteOffset: next, as: UInt32.self))
+            _ = set.remove(Bytes(rebasing: members.bytes[start..<next]))
         }
-        if ends.count > 0 {
-            call.modified(call[1], .sortedSet, event, changes: ends.count)
+        if count > 0 {
+            call.modified(call[1], .sortedSet, event, changes: count)
             store(&keyspace, set, entry, call[1], call)
         }
-        call.reply.integer(ends.count)
+        call.reply.integer(count)
     }
 
     static func zremrangebyrank(_ keyspace: inout Keyspace, _ call: inout Call) throws(CommandError) {

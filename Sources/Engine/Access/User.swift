@@ -25,7 +25,19 @@ package struct UserRules: Equatable {
 package final class User {
     /// Any bytes but spaces and NUL.
     package let name: [UInt8]
-    package internal(set) var rules: UserRules
+    package internal(set) var rules: UserRules {
+        didSet { described = nil }
+    }
+    /// What `line` said last.
+    private var described: [UInt8]?
+
+    /// As ACL LIST and an ACL file have the user.
+    package var line: [UInt8] {
+        if let described { return described }
+        let made = Array("user ".utf8) + name + [UInt8(ascii: " ")] + rules.description
+        described = made
+        return made
+    }
 
     init(name: [UInt8], rules: UserRules) {
         self.name = name

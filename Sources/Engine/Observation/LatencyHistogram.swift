@@ -4,7 +4,8 @@ import Histogram
 //
 // Calls are counted in raw memory: log-linear buckets, 128 to each power of two, from 1 ns to 1 s, 24 KB; a call costs
 // one increment. They are the buckets that HdrHistogram makes for two significant digits; whoever wants to know
-// something gets such a histogram, and asks it. (Why they are not counted there: docs/ARCHITECTURE.md.)
+// something gets such a histogram, and asks it; it is made anew when calls were counted since the last time. (Why they
+// are not counted there: docs/ARCHITECTURE.md.)
 
 package struct LatencyHistogram: ~Copyable {
     private static let linear = 256
@@ -15,6 +16,8 @@ package struct LatencyHistogram: ~Copyable {
 
     private let counts: UnsafeMutablePointer<UInt64>
     package private(set) var total: UInt64 = 0
+    /// What was last read, and still holds if its total is this one's.
+    private var latest: LatencyDistribution?
 
     package init() {
         counts = .allocate(capacity: Self.bucketCount)
@@ -44,34 +47,53 @@ package struct LatencyHistogram: ~Copyable {
     }
 
     /// What was counted so far.
-    package func read() -> LatencyDistribution {
+    package mutating func read() -> LatencyDistribution {
+        if let latest, latest.total == total { return latest }
         var histogram = Histogram<UInt64>(highestTrackableValue: Self.longest, numberOfSignificantValueDigits: .two)
         for index in 0..<Self.bucketCount where counts[index] > 0 {
             histogram.record(Self.upperBound(index), count: counts[index])
         }
-        return LatencyDistribution(histogram: histogram)
+        let read = LatencyDistribution(histogram)
+        latest = read
+        return read
     }
 }
 
 /// A histogram's answers.
-package struct LatencyDistribution {
+package final class LatencyDistribution {
     package let histogram: Histogram<UInt64>
+    package let total: UInt64
+    private var rows: [Row]?
 
-    package var total: UInt64 { histogram.totalCount }
+    package struct Row {
+        package let microseconds: UInt64
+        package let count: UInt64
+    }
+
+    init(_ histogram: Histogram<UInt64>) {
+        self.histogram = histogram
+        total = histogram.totalCount
+    }
 
     /// The value that `percent` of the calls did not exceed, in nanoseconds; 0: there were none.
     package func percentile(_ percent: Double) -> UInt64 { histogram.valueAtPercentile(percent) }
 
     /// How many calls took at most so long, for bounds that double from 1 µs on; only where the number grows.
-    package func cumulative() -> [(microseconds: UInt64, count: UInt64)] {
-        var rows: [(microseconds: UInt64, count: UInt64)] = []
-        var level: UInt64 = 1024
-        while (rows.last?.count ?? 0) < total {
-            let bound = histogram.highestEquivalentForValue(level)
-            let count = histogram.count(within: 0...bound)
-            if count > rows.last?.count ?? 0 { rows.append((bound / 1000, count)) }
-            level *= 2
+    package func cumulative() -> [Row] {
+        if let rows { return rows }
+        var made: [Row] = []
+        var level: UInt64 = 1024, count: UInt64 = 0
+        var bound = histogram.highestEquivalentForValue(level)
+        for recorded in histogram.recordedValues() {
+            while recorded.value > bound {
+                if count > made.last?.count ?? 0 { made.append(Row(microseconds: bound / 1000, count: count)) }
+                level *= 2
+                bound = histogram.highestEquivalentForValue(level)
+            }
+            count += UInt64(recorded.count)
         }
-        return rows
+        if count > made.last?.count ?? 0 { made.append(Row(microseconds: bound / 1000, count: count)) }
+        rows = made
+        return made
     }
 }

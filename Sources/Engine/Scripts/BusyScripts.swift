@@ -19,7 +19,7 @@ import Scripting
 
 /// A script or function while it runs.
 package struct RunningScript {
-    package let name: String
+    unowned(unsafe) let title: ScriptName
     package let isFunction: Bool
     /// Monotonic nanoseconds.
     let began: UInt64
@@ -40,9 +40,11 @@ package struct RunningScript {
     /// When others are let in again, in monotonic nanoseconds.
     var nextRound: UInt64 = 0
 
-    init(name: String, isFunction: Bool, began: UInt64, caller: Session, arguments: Arguments, isReadOnly: Bool,
+    package var name: String { title.text }
+
+    init(title: ScriptName, isFunction: Bool, began: UInt64, caller: Session, arguments: Arguments, isReadOnly: Bool,
          isReplay: Bool, isOutOfMemory: Bool) {
-        self.name = name
+        self.title = title
         self.isFunction = isFunction
         self.began = began
         self.caller = caller

@@ -8,11 +8,20 @@ import Scripting
 // the log, snapshots hold the sources, and a start loads them before anything is served.
 
 /// A function that FCALL finds.
-package struct StoredFunction {
-    package let name: String
+package final class StoredFunction {
+    let title: ScriptName
     package let description: [UInt8]?
     package let flags: ScriptFlags
     let handle: Int32
+
+    init(_ declaration: FunctionDeclaration, name: String) {
+        title = ScriptName(name)
+        description = declaration.description.map { Array($0) }
+        flags = declaration.flags
+        handle = declaration.handle
+    }
+
+    package var name: String { title.text }
 }
 
 package final class FunctionLibrary {
@@ -43,7 +52,11 @@ package final class FunctionLibraries {
 
     func find(_ name: Bytes) -> StoredFunction? {
         guard name.count <= 512 else { return nil }
-        return functions[String(decoding: name.map { ASCII.lowercased($0) }, as: UTF8.self)]?.function
+        let key = withUnsafeTemporaryAllocation(byteCount: name.count + 1, alignment: 1) { small in
+            for index in 0..<name.count { small[index] = ASCII.lowercased(name[index]) }
+            return String(decoding: small.prefix(name.count), as: UTF8.self)
+        }
+        return functions[key]?.function
     }
 }
 
@@ -124,9 +137,7 @@ extension ScriptRunner {
         if registering.functions.contains(where: { $0.name == name }) {
             return "Function already exists in the library"
         }
-        registering.functions.append(StoredFunction(
-            name: name, description: function.description.map { Array($0) }, flags: function.flags,
-            handle: function.handle))
+        registering.functions.append(StoredFunction(function, name: name))
         return nil
     }
 

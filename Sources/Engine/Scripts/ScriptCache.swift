@@ -8,6 +8,10 @@ import Scripting
 
 /// A script's SHA-1.
 struct ScriptDigest: Hashable {
+    private static let notHex: UInt8 = 0xff
+    /// What each byte is worth as a hexadecimal digit.
+    private static let values: [UInt8] = (0...255).map { ASCII.hexDigitValue($0) ?? notHex }
+
     private let high: UInt64, middle: UInt64, low: UInt32
 
     init(_ digest: SHA1.Digest) {
@@ -20,38 +24,48 @@ struct ScriptDigest: Hashable {
     /// Of 40 hexadecimal digits, whatever their case; nil: it is none.
     init?(hex: Bytes) {
         guard hex.count == 40 else { return nil }
-        var words: (UInt64, UInt64, UInt64) = (0, 0, 0)
-        for index in 0..<40 {
-            guard let digit = ASCII.hexDigitValue(hex[index]) else { return nil }
-            if index < 16 {
-                words.0 = words.0 << 4 | UInt64(digit)
-            } else if index < 32 {
-                words.1 = words.1 << 4 | UInt64(digit)
-            } else {
-                words.2 = words.2 << 4 | UInt64(digit)
+        var seen: UInt8 = 0
+        func word(_ range: Range<Int>) -> UInt64 {
+            Self.values.withUnsafeBufferPointer { values in
+                var word: UInt64 = 0
+                for index in range {
+                    let value = values[Int(hex[index])]
+                    seen |= value
+                    word = word &<< 4 | UInt64(value & 15)
+                }
+                return word
             }
         }
-        high = words.0
-        middle = words.1
-        low = UInt32(truncatingIfNeeded: words.2)
+        high = word(0..<16)
+        middle = word(16..<32)
+        low = UInt32(truncatingIfNeeded: word(32..<40))
+        if seen > 15 { return nil }
     }
+
+    /// The digests of different scripts differ anywhere.
+    func hash(into hasher: inout Hasher) { hasher.combine(high) }
 }
 
 package final class StoredScript {
     let digest: ScriptDigest
     /// The digest as text.
-    let name: String
+    let title: ScriptName
     package let source: [UInt8]
+    /// By which the interpreter knows it.
+    let handle: Int32
     let flags: ScriptFlags
     /// Of scripts that may be forgotten: their neighbours in order of use.
     fileprivate var newer: StoredScript?
     fileprivate unowned(unsafe) var older: StoredScript?
     fileprivate var isForgettable = false
 
-    init(_ digest: SHA1.Digest, source: [UInt8], flags: ScriptFlags) {
+    var name: String { title.text }
+
+    init(_ digest: SHA1.Digest, source: [UInt8], handle: Int32, flags: ScriptFlags) {
         self.digest = ScriptDigest(digest)
-        name = digest.hex
+        title = ScriptName(digest.hex)
         self.source = source
+        self.handle = handle
         self.flags = flags
     }
 }
@@ -59,7 +73,12 @@ package final class StoredScript {
 struct ScriptCache {
     static let evalLimit = 500
 
+    /// A power of two.
+    private static let recentCount = 64
+
     private var scripts: [ScriptDigest: StoredScript] = [:]
+    /// Scripts that came as a whole, each at a place that its text gives: looking there first saves a digest.
+    private var recent: [StoredScript?] = Array(repeating: nil, count: ScriptCache.recentCount)
     private var oldest: StoredScript?
     private unowned(unsafe) var newest: StoredScript?
     private var forgettableCount = 0
@@ -71,6 +90,31 @@ struct ScriptCache {
     /// By the name that a client gives.
     subscript(name: Bytes) -> StoredScript? { ScriptDigest(hex: name).flatMap { scripts[$0] } }
 
+    /// The script with this text, if it came lately.
+    func find(_ source: Bytes) -> StoredScript? {
+        guard let found = recent[Self.place(source)], found.source.count == source.count else { return nil }
+        let isSame = found.source.withUnsafeBytes { $0.elementsEqual(source) }
+        return isSame ? found : nil
+    }
+
+    mutating func remember(_ script: StoredScript) {
+        recent[script.source.withUnsafeBytes { Self.place($0) }] = script
+    }
+
+    private mutating func forget(_ script: StoredScript) {
+        let place = script.source.withUnsafeBytes { Self.place($0) }
+        if recent[place] === script { recent[place] = nil }
+    }
+
+    private static func place(_ source: Bytes) -> Int {
+        var mixed = UInt64(source.count)
+        if source.count >= 8, let start = source.baseAddress {
+            mixed ^= start.loadUnaligned(fromByteOffset: source.count - 8, as: UInt64.self)
+            mixed ^= start.loadUnaligned(fromByteOffset: source.count / 2 - 4, as: UInt64.self) &<< 1
+        }
+        return Int(truncatingIfNeeded: (mixed &* 0x9e37_79b9_7f4a_7c15) &>> 32) & (recentCount - 1)
+    }
+
     /// - Returns: a script that is forgotten in exchange.
     mutating func add(_ script: StoredScript, isForgettable: Bool) -> StoredScript? {
         scripts[script.digest] = script
@@ -81,6 +125,7 @@ struct ScriptCache {
         unlink(victim)
         scripts[victim.digest] = nil
         sourceBytes -= victim.source.count + 40
+        forget(victim)
         return victim
     }
 
@@ -99,6 +144,7 @@ struct ScriptCache {
         // One by one: a long chain freed at once would recurse.
         while let script = oldest { unlink(script) }
         scripts.removeAll()
+        recent = Array(repeating: nil, count: Self.recentCount)
         sourceBytes = 0
     }
 

@@ -80,22 +80,23 @@ package final class ScriptRunner: ScriptHost {
     /// Compiles a script, unless it is known; answers it.
     /// - Parameter isForgettable: EVAL brought it, not SCRIPT LOAD.
     func add(_ source: Bytes, isForgettable: Bool) throws(CommandError) -> StoredScript {
+        if isForgettable, let known = cache.find(source) { return known }
         let digest = SHA1.of(source)
         if let known = cache[ScriptDigest(digest)] {
-            if !isForgettable { cache.keep(known) }
+            if isForgettable { cache.remember(known) } else { cache.keep(known) }
             return known
         }
         let (flags, body) = try Shebang.ofScript(source)
         if interpreter == nil { interpreter = Interpreter(host: self, memoryLimit: memoryLimit) }
         guard let interpreter else { throw .text("OOM no memory for a Lua interpreter") }
-        let script = StoredScript(digest, source: Array(source), flags: flags)
-        if let message = interpreter.load(body, as: script.name) {
-            throw .message("ERR Error compiling script (new function): \(message)")
-        }
+        let (handle, message) = interpreter.load(body)
+        if let message { throw .message("ERR Error compiling script (new function): \(message)") }
+        let script = StoredScript(digest, source: Array(source), handle: handle, flags: flags)
         if let forgotten = cache.add(script, isForgettable: isForgettable) {
             evictedCount += 1
-            interpreter.drop(forgotten.name)
+            interpreter.drop(forgotten.handle)
         }
+        if isForgettable { cache.remember(script) }
         return script
     }
 
@@ -117,41 +118,48 @@ package final class ScriptRunner: ScriptHost {
     func run(_ script: StoredScript?, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
         guard let script, let interpreter else { throw .text("NOSCRIPT No matching script. Please use EVAL.") }
         cache.used(script)
-        let (name, flags) = (script.name, script.flags)
-        try run(flags, name, isFunction: false, &call, readOnly: readOnly) { arguments, reply in
-            interpreter.run(name, arguments, keyCount: keyCount, reply)
-        }
+        try run(Run(interpreter: interpreter, handle: script.handle, title: script.title, flags: script.flags,
+                    isFunction: false, keyCount: keyCount), &call, readOnly: readOnly)
     }
 
     func run(_ function: StoredFunction, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
-        let interpreter = try functionInterpreter()
-        let (name, handle) = (function.name, function.handle)
-        try run(function.flags, name, isFunction: true, &call, readOnly: readOnly) { arguments, reply in
-            interpreter.run(function: handle, named: name, arguments, keyCount: keyCount, reply)
-        }
+        try run(Run(interpreter: try functionInterpreter(), handle: function.handle, title: function.title,
+                    flags: function.flags, isFunction: true, keyCount: keyCount), &call, readOnly: readOnly)
     }
 
-    private func run(_ flags: ScriptFlags, _ name: String, isFunction: Bool, _ call: inout Call, readOnly: Bool,
-                     _ body: (UnsafeBufferPointer<Bytes>, ReplyWriter) -> Void) throws(CommandError) {
+    /// What is to be run; whoever asks holds on to it.
+    private struct Run {
+        unowned(unsafe) let interpreter: Interpreter
+        let handle: Int32
+        unowned(unsafe) let title: ScriptName
+        let flags: ScriptFlags
+        let isFunction: Bool
+        let keyCount: Int
+    }
+
+    private func run(_ run: Run, _ call: inout Call, readOnly: Bool) throws(CommandError) {
+        let (engine, session, flags) = (engine, session, run.flags)
         let isOutOfMemory = !call.isReplay && !flags.contains(.allowOOM) && engine.memoryIsExhausted()
         if flags.contains(.declared) && !call.isReplay {
             try admit(flags, readOnly: readOnly, isOutOfMemory: isOutOfMemory)
         }
         let caller = engine.current
         running = RunningScript(
-            name: name, isFunction: isFunction, began: engine.monotonicNow, caller: caller,
+            title: run.title, isFunction: run.isFunction, began: engine.monotonicNow, caller: caller,
             arguments: call.arguments, isReadOnly: readOnly || flags.contains(.noWrites), isReplay: call.isReplay,
             isOutOfMemory: isOutOfMemory)
         defer { running = nil }
         session.database = caller.database
         session.noTouch = caller.noTouch
+        session.isImportSource = caller.isImportSource
         adopt(caller)
         let isOuter = !engine.isInUnit
         if isOuter { engine.beginUnit() }
-        if isFunction && libraries.changedAt > engine.acknowledged { engine.keyspace.readsEveryKey() }
+        if run.isFunction && libraries.changedAt > engine.acknowledged { engine.keyspace.readsEveryKey() }
         let arguments = UnsafeBufferPointer(start: call.arguments.base + 3, count: call.count - 3)
         let start = call.reply.output.pointee.count, errors = engine.errorReplies
-        body(arguments, call.reply)
+        run.interpreter.run(run.handle, run.title, isFunction: run.isFunction, arguments, keyCount: run.keyCount,
+                            call.reply)
         engine.current = caller
         session.caller = nil
         if isOuter { engine.endUnit() }
@@ -184,7 +192,7 @@ package final class ScriptRunner: ScriptHost {
     /// A script may do what its caller may.
     private func adopt(_ caller: Session) {
         session.caller = caller
-        session.user = caller.user
+        if session.user !== caller.user { session.user = caller.user }
         session.isAuthenticated = caller.isAuthenticated
         engine.access.refresh(session)
     }
@@ -209,9 +217,10 @@ package final class ScriptRunner: ScriptHost {
 
     package func call(_ arguments: Arguments, resp: RESPVersion, targets: ReplicationTargets) -> Bytes {
         session.output.pointee.removeAll()
-        session.gates.removeAll(keepingCapacity: true)
+        if !session.gates.isEmpty { session.gates.removeAll(keepingCapacity: true) }
         session.version = resp
         wasRefused = false
+        let engine = engine, session = session
         let now = engine.keyspace.now
         if let id = engine.lookUp(arguments) {
             let command = engine.table.commands + id
@@ -226,7 +235,7 @@ package final class ScriptRunner: ScriptHost {
                 }
                 engine.current = session
                 let isLogging = engine.isLogging
-                if !targets.contains(.log) { engine.isLogging = false }
+                if targets.rawValue & ReplicationTargets.log.rawValue == 0 { engine.isLogging = false }
                 engine.run(session, id, arguments, raw: nil, isRetry: false, mayBlock: false)
                 engine.isLogging = isLogging
             }
@@ -241,13 +250,16 @@ package final class ScriptRunner: ScriptHost {
     private func refuse(_ id: Int, _ arguments: Arguments) -> CommandError? {
         let command = engine.table.commands + id
         let flags = command.pointee.flags
-        guard command.pointee.takes(arguments.count) else {
+        // As Command.takes, which would copy the record here: for every command of every script.
+        let arity = command.pointee.arity
+        guard arity > 0 ? arguments.count == arity : arguments.count >= -arity else {
             return .text("ERR Wrong number of args calling Redis command from script")
         }
         if flags.contains(.noscript) && !allowsDenied {
             return .text("ERR This Redis command is not allowed from script")
         }
         guard let running else { return .text("ERR no script runs") }
+        let engine = engine
         if running.isReadOnly && !flags.isDisjoint(with: [.write, .mayReplicate]) {
             return .text("ERR Write commands are not allowed from read-only scripts.")
         }

@@ -253,6 +253,20 @@ package struct SortedSetValue {
         }
     }
 
+    /// `wanted` members, at most as many as there are, all choices equally likely; in order.
+    package func sample(_ wanted: Int, _ random: inout RandomSource, _ visit: (ListpackElement, Double) -> Void) {
+        var left = wanted, unseen = count
+        var cursor = cursor(at: 0)
+        while left > 0, let current = cursor {
+            if random.next(below: unseen) < left {
+                visit(member(current), score(current))
+                left -= 1
+            }
+            unseen -= 1
+            cursor = next(current)
+        }
+    }
+
     /// A uniformly random member, and its place, as `SeenPlaces` takes it.
     @inline(__always)
     package func withRandomMember(_ random: inout RandomSource,

@@ -35,30 +35,34 @@ package enum ConfigCommands {
 
     static func get(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         let configuration = core.configuration
-        var found: [(name: String, value: String)] = []
-        var names: Set<String> = []
+        // One name or pattern gives nothing twice.
+        var names: Set<String>? = call.count > 3 ? [] : nil
+        let reply = call.reply, mark = reply.beginDeferred()
+        var count = 0
         func add(_ name: String, _ directive: Directive) {
-            if names.insert(name).inserted { found.append((name, directive.text(configuration))) }
+            if names?.insert(name).inserted == false { return }
+            reply.bulk(name)
+            reply.bulk(directive.text(configuration))
+            count += 1
         }
         for index in 2..<call.count {
             let pattern = call[index]
-            if !pattern.contains(where: { "*?[".utf8.contains($0) }) {
+            if !pattern.contains(where: { [UInt8(ascii: "*"), UInt8(ascii: "?"), UInt8(ascii: "[")].contains($0) }) {
                 let name = String(decoding: pattern, as: UTF8.self)
                 if let directive = configuration.directive(name) { add(name, directive) }
                 continue
             }
             for directive in configuration.directives where !directive.flags.contains(.hidden) {
-                for name in [directive.name] + (directive.alias.map { [$0] } ?? []) {
-                    var text = name
-                    if text.withUTF8({ Glob.matches(pattern, Bytes($0), ignoringCase: true) }) { add(name, directive) }
-                }
+                if matches(directive.name, pattern) { add(directive.name, directive) }
+                if let alias = directive.alias, matches(alias, pattern) { add(alias, directive) }
             }
         }
-        call.reply.map(found.count)
-        for (name, value) in found {
-            call.reply.bulk(name)
-            call.reply.bulk(value)
-        }
+        reply.endMap(mark, count)
+    }
+
+    private static func matches(_ name: String, _ pattern: Bytes) -> Bool {
+        var name = name
+        return name.withUTF8 { Glob.matches(pattern, Bytes($0), ignoringCase: true) }
     }
 
     // MARK: SET
@@ -67,7 +71,8 @@ package enum ConfigCommands {
         var pairs: [(name: String, value: String)] = []
         for index in stride(from: 2, to: call.count, by: 2) {
             let name = String(decoding: call[index], as: UTF8.self)
-            if core.configuration.directive(name)?.flags.contains(.sensitive) ?? false { core.engine.redact(index + 1) }
+            if let place = core.configuration.place(name),
+               core.configuration.directives[place].flags.contains(.sensitive) { core.engine.redact(index + 1) }
             if index + 1 == call.count { throw .syntax }
             guard let value = String(validating: call[index + 1], as: UTF8.self) else {
                 throw failure(name, "argument must be UTF-8 text")

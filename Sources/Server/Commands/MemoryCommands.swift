@@ -119,6 +119,7 @@ enum MemoryCommands {
 
     private static func purge(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         Allocator.purge()
+        core.control.processMemory.forget()
         call.reply.ok()
     }
 

@@ -62,17 +62,20 @@ enum ServerCommands {
         if version == 5 || version == 6 {
             for index in first..<min(call.count, first + (version == 5 ? 3 : 2)) { _ = try call.integer(index) }
         }
-        var art = OwnedBytes()
+        drawing.withUnsafeBytes { call.reply.verbatim("txt", $0) }
+    }
+
+    private static let drawing: [UInt8] = {
+        var art: [UInt8] = []
         for row in 0..<8 {
             for column in 0..<32 {
                 let wave = (row * row + column * (column ^ 5)) % 7
-                art.append(wave < 2 ? "#" as StaticString : wave < 4 ? "+" : ".")
+                art.append(wave < 2 ? UInt8(ascii: "#") : wave < 4 ? UInt8(ascii: "+") : UInt8(ascii: "."))
             }
-            art.append("\n" as StaticString)
+            art.append(UInt8(ascii: "\n"))
         }
-        art.append("\nRedis ver. \(ServerVersion.redis)\n")
-        call.reply.verbatim("txt", art.bytes)
-    }
+        return art + Array("\nRedis ver. \(ServerVersion.redis)\n".utf8)
+    }()
 
     static func role(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
         call.reply.array(3)

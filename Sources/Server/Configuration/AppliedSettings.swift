@@ -18,7 +18,7 @@ extension ServerCore {
             "tracking-table-max-keys", "notify-keyspace-events", "loglevel", "log-format",
             "log-timestamp-format", "hz", "repl-backlog-size",
             "rdb-version", "rdbcompression", "hll-sparse-max-bytes", "busy-reply-threshold",
-            "script-memory-limit",
+            "script-memory-limit", "import-mode",
         ]
         configuration.onChange(copied) { core throws(ConfigurationError) in core.copySettings() }
     }
@@ -34,6 +34,7 @@ extension ServerCore {
         log.follow(configuration)
         engine.scripts.busyThresholdMilliseconds = configuration.busyReplyThreshold
         engine.scripts.memoryLimit = configuration.scriptMemoryLimit
+        engine.isImporting = configuration.importMode
     }
 }
 

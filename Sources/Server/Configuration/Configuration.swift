@@ -21,15 +21,14 @@ package final class Configuration {
     package let directives: [Directive]
     /// Names and aliases, in lower case, to places in `directives`.
     let places: [String: Int]
-    /// Values of directives without a property.
-    var kept: [String: KeptValue] = [:]
     /// As at the start, before any file or argument.
     private(set) var defaults: [String] = []
 
     /// What other parts do when a directive changes; run after all values of a CONFIG SET are in place.
     var hooks: [String: [ChangeHook]] = [:]
-    /// What hooks are handed; set once the server stands.
-    package weak var core: ServerCore?
+    /// What hooks are handed; set once the server stands, and until it ends. (A weak reference would cost each retain
+    /// of it a detour.)
+    package unowned(unsafe) var core: ServerCore?
 
     /// Absolute path of the file that CONFIG REWRITE rewrites; nil: started without one.
     package var file: String?
@@ -75,6 +74,7 @@ package final class Configuration {
     package var aofUseRdbPreamble = true
     package var aofTimestampEnabled = false
     package var aofSeal = true
+    package var aofPreallocate = true
     package var aofOnCorruption = CorruptionPolicy.refuse
     package var aofHistoryKeep = AOFHistory.Limit.nothing
     package var aofArchiveDir = ""
@@ -93,6 +93,7 @@ package final class Configuration {
     var diskHardLimit = DiskLimit.auto
     package var sanitizeDumpPayload = DumpSanitization.no
     package var autoAofRewritePercentage = 100
+    package var importMode = false
     package var rdbKeySaveDelay = 0
     package var keyLoadDelay = 0
     package var autoAofRewriteMinSize = 67108864
@@ -108,6 +109,11 @@ package final class Configuration {
     package var setProcTitle = true
     package var dynamicHz = true
     package var pidfile = ""
+    // Lists of processors, empty or as `0,2-5`.
+    package var serverCpulist = ""
+    package var bioCpulist = ""
+    package var bgsaveCpulist = ""
+    package var aofRewriteCpulist = ""
     package var procTitleTemplate = "{title} {listen-addr} {server-mode}"
     package var localeCollate = ""
     package var supervised = Supervision.no
@@ -281,9 +287,10 @@ package final class Configuration {
     }
 
     /// The directive of this name or alias, in either case.
-    package func directive(_ name: String) -> Directive? {
-        places[name.lowercased()].map { directives[$0] }
-    }
+    package func directive(_ name: String) -> Directive? { place(name).map { directives[$0] } }
+
+    /// Where in `directives` it is.
+    func place(_ name: String) -> Int? { places[name] ?? places[name.lowercased()] }
 
     func isDefault(_ directive: Directive) -> Bool {
         places[directive.name].map { defaults[$0] == directive.text(self) } ?? false
@@ -314,11 +321,4 @@ package final class ChangeHook {
     package typealias Body = (ServerCore) throws(ConfigurationError) -> Void
     let apply: Body
     init(_ apply: @escaping Body) { self.apply = apply }
-}
-
-/// A value that is only kept.
-enum KeptValue {
-    case flag(Bool)
-    case number(Int)
-    case text(String)
 }

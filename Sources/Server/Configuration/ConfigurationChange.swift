@@ -24,10 +24,10 @@ extension Configuration {
 
     func change(_ pairs: [(name: String, value: String)], rights: ChangeRights) throws(ChangeRefusal) {
         let changes = try admit(pairs, rights)
-        let old = changes.map { $0.directive.text(self) }
+        let old = changes.map { directives[$0.place].text(self) }
         for (index, change) in changes.enumerated() {
             do throws(ConfigurationError) {
-                try change.directive.assign(self, change.directive.words(change.value))
+                try directives[change.place].assign(self, directives[change.place].words(change.value))
             } catch {
                 restore(changes.prefix(index), old)
                 throw ChangeRefusal(name: change.name, reason: .refused(error.text))
@@ -37,7 +37,8 @@ extension Configuration {
     }
 
     private struct Change {
-        let directive: Directive
+        /// In `directives`.
+        let place: Int
         let name: String
         let value: String
     }
@@ -45,21 +46,23 @@ extension Configuration {
     private func admit(_ pairs: [(name: String, value: String)],
                        _ rights: ChangeRights) throws(ChangeRefusal) -> [Change] {
         var changes: [Change] = []
+        changes.reserveCapacity(pairs.count)
         for (name, value) in pairs {
-            guard let directive = directive(name) else { throw ChangeRefusal(name: name, reason: .unknown) }
-            if directive.flags.contains(.immutable) {
+            guard let place = place(name) else { throw ChangeRefusal(name: name, reason: .unknown) }
+            let flags = directives[place].flags
+            if flags.contains(.immutable) {
                 throw ChangeRefusal(name: name, reason: .refused("can't set immutable config"))
             }
-            if directive.flags.contains(.protected) && !rights.mayChangeProtected {
+            if flags.contains(.protected) && !rights.mayChangeProtected {
                 throw ChangeRefusal(name: name, reason: .refused("can't set protected config"))
             }
-            if directive.flags.contains(.deniedWhileLoading) && rights.isLoading {
+            if flags.contains(.deniedWhileLoading) && rights.isLoading {
                 throw ChangeRefusal(name: name, reason: .loading)
             }
-            if changes.contains(where: { $0.directive.name == directive.name }) {
+            if changes.contains(where: { $0.place == place }) {
                 throw ChangeRefusal(name: name, reason: .refused("duplicate parameter"))
             }
-            changes.append(Change(directive: directive, name: name, value: value))
+            changes.append(Change(place: place, name: name, value: value))
         }
         return changes
     }
@@ -68,9 +71,9 @@ extension Configuration {
         guard let core else { return }
         var ran: [ChangeHook] = []
         for (index, change) in changes.enumerated() {
-            let isSame = change.directive.text(self) == old[index] && !change.directive.flags.contains(.volatile)
-            if isSame { continue }
-            for hook in hooks[change.directive.name] ?? [] where !ran.contains(where: { $0 === hook }) {
+            let directive = directives[change.place]
+            if !directive.flags.contains(.volatile), directive.text(self) == old[index] { continue }
+            for hook in hooks[directive.name] ?? [] where !ran.contains(where: { $0 === hook }) {
                 ran.append(hook)
                 do throws(ConfigurationError) {
                     try hook.apply(core)
@@ -86,7 +89,7 @@ extension Configuration {
     private func restore(_ changes: ArraySlice<Change>, _ old: [String]) {
         for (change, text) in zip(changes, old) {
             // A value that was in place is one that passes the checks.
-            try? change.directive.assign(self, change.directive.words(text))
+            try? directives[change.place].assign(self, directives[change.place].words(text))
         }
     }
 }

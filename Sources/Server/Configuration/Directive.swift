@@ -53,37 +53,75 @@ package struct Directive {
 
 // MARK: Kinds
 
+private final class Holder<Value> {
+    var value: Value
+    init(_ value: Value) { self.value = value }
+}
+
+/// Where a directive's value is.
+struct Place<Value> {
+    let get: (Configuration) -> Value
+    let set: (Configuration, Value) -> Void
+
+    init(_ path: Directive.Path<Value>) {
+        get = { $0[keyPath: path] }
+        set = { $0[keyPath: path] = $1 }
+    }
+
+    /// Nowhere but here: the tables of directives are made anew for each configuration.
+    init(kept initial: Value) {
+        let holder = Holder(initial)
+        get = { _ in holder.value }
+        set = { holder.value = $1 }
+    }
+}
+
 extension Directive {
     typealias Path<Value> = ReferenceWritableKeyPath<Configuration, Value>
 
     /// yes or no.
     static func bool(_ name: String, alias: String? = nil, _ path: Path<Bool>, _ flags: DirectiveFlags = [],
                      check: ValueCheck<Bool>? = nil) -> Directive {
-        Directive(name, alias: alias, flags, text: { $0[keyPath: path] ? "yes" : "no" }) {
+        bool(name, alias: alias, in: Place(path), flags, check: check)
+    }
+
+    private static func bool(_ name: String, alias: String?, in place: Place<Bool>, _ flags: DirectiveFlags,
+                             check: ValueCheck<Bool>?) -> Directive {
+        Directive(name, alias: alias, flags, text: { place.get($0) ? "yes" : "no" }) {
             configuration, words throws(ConfigurationError) in
             let word = try single(words).lowercased()
             guard word == "yes" || word == "no" else { throw ConfigurationError("argument must be 'yes' or 'no'") }
             try check?.run(word == "yes")
-            configuration[keyPath: path] = word == "yes"
+            place.set(configuration, word == "yes")
         }
     }
 
     static func text(_ name: String, alias: String? = nil, _ path: Path<String>, _ flags: DirectiveFlags = [],
                      check: ValueCheck<String>? = nil) -> Directive {
-        Directive(name, alias: alias, flags, text: { $0[keyPath: path] },
-                  lines: { $0[keyPath: path].isEmpty ? [] : [quoted($0[keyPath: path])] }) {
+        text(name, alias: alias, in: Place(path), flags, check: check)
+    }
+
+    private static func text(_ name: String, alias: String?, in place: Place<String>, _ flags: DirectiveFlags,
+                             check: ValueCheck<String>?) -> Directive {
+        Directive(name, alias: alias, flags, text: place.get,
+                  lines: { place.get($0).isEmpty ? [] : [quoted(place.get($0))] }) {
             configuration, words throws(ConfigurationError) in
             let word = try single(words)
             try check?.run(word)
-            configuration[keyPath: path] = word
+            place.set(configuration, word)
         }
     }
 
     static func integer(_ name: String, alias: String? = nil, _ path: Path<Int>, _ range: ClosedRange<Int>,
                         as form: IntegerForm = .decimal, _ flags: DirectiveFlags = []) -> Directive {
-        Directive(name, alias: alias, flags, text: { form.text($0[keyPath: path]) },
-                  lines: { [form.line($0[keyPath: path])] }) { configuration, words throws(ConfigurationError) in
-            configuration[keyPath: path] = try form.parse(single(words), range)
+        integer(name, alias: alias, in: Place(path), range, as: form, flags)
+    }
+
+    private static func integer(_ name: String, alias: String?, in place: Place<Int>, _ range: ClosedRange<Int>,
+                                as form: IntegerForm, _ flags: DirectiveFlags) -> Directive {
+        Directive(name, alias: alias, flags, text: { form.text(place.get($0)) },
+                  lines: { [form.line(place.get($0))] }) { configuration, words throws(ConfigurationError) in
+            place.set(configuration, try form.parse(single(words), range))
         }
     }
 
@@ -103,10 +141,15 @@ extension Directive {
     /// One of a few words.
     static func choice(_ name: String, _ path: Path<String>, of words: [String],
                        _ flags: DirectiveFlags = []) -> Directive {
-        Directive(name, flags, text: { $0[keyPath: path] }) { configuration, given throws(ConfigurationError) in
+        choice(name, in: Place(path), of: words, flags)
+    }
+
+    private static func choice(_ name: String, in place: Place<String>, of words: [String],
+                               _ flags: DirectiveFlags) -> Directive {
+        Directive(name, flags, text: place.get) { configuration, given throws(ConfigurationError) in
             let word = try single(given).lowercased()
             guard words.contains(word) else { throw notAmong(words) }
-            configuration[keyPath: path] = word
+            place.set(configuration, word)
         }
     }
 
@@ -114,22 +157,22 @@ extension Directive {
 
     static func keptBool(_ name: String, alias: String? = nil, _ initial: String, _ flags: DirectiveFlags = [],
                          check: ValueCheck<Bool>? = nil) -> Directive {
-        .bool(name, alias: alias, \.[flag: name, initial == "yes"], flags, check: check)
+        bool(name, alias: alias, in: Place(kept: initial == "yes"), flags, check: check)
     }
 
     static func keptText(_ name: String, alias: String? = nil, _ initial: String,
                          _ flags: DirectiveFlags = []) -> Directive {
-        .text(name, alias: alias, \.[text: name, initial], flags)
+        text(name, alias: alias, in: Place(kept: initial), flags, check: nil)
     }
 
     static func keptInteger(_ name: String, alias: String? = nil, _ initial: Int, _ range: ClosedRange<Int>,
                             as form: IntegerForm = .decimal, _ flags: DirectiveFlags = []) -> Directive {
-        .integer(name, alias: alias, \.[number: name, initial], range, as: form, flags)
+        integer(name, alias: alias, in: Place(kept: initial), range, as: form, flags)
     }
 
     static func keptChoice(_ name: String, _ initial: String, of words: [String],
                            _ flags: DirectiveFlags = []) -> Directive {
-        .choice(name, \.[text: name, initial], of: words, flags)
+        choice(name, in: Place(kept: initial), of: words, flags)
     }
 
     // MARK: Words
@@ -149,21 +192,6 @@ extension Directive {
         var text = text
         text.withUTF8 { Quote.append(Bytes($0), to: &out) }
         return String(decoding: out.bytes, as: UTF8.self)
-    }
-}
-
-extension Configuration {
-    subscript(flag name: String, initial: Bool) -> Bool {
-        get { if case .flag(let value) = kept[name] { value } else { initial } }
-        set { kept[name] = .flag(newValue) }
-    }
-    subscript(number name: String, initial: Int) -> Int {
-        get { if case .number(let value) = kept[name] { value } else { initial } }
-        set { kept[name] = .number(newValue) }
-    }
-    subscript(text name: String, initial: String) -> String {
-        get { if case .text(let value) = kept[name] { value } else { initial } }
-        set { kept[name] = .text(newValue) }
     }
 }
 

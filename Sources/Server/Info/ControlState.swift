@@ -22,6 +22,7 @@ package final class ControlState {
     /// DEBUG DROP-CLUSTER-PACKET-FILTER: packets of this type are lost; −1: none.
     var droppedClusterPacket = -1
     var memoryReturn = MemoryReturn()
+    var processMemory = ProcessMemory()
     /// Clients that get to see every command.
     var monitors: [Session] = []
     /// DEBUG PAUSE-CRON 1.

@@ -32,7 +32,7 @@ enum InfoReport {
 
     private static func server(_ core: ServerCore, _ writer: inout InfoWriter) {
         let identity = core.control.identity
-        let system = SystemFacts.current()
+        let system = SystemFacts.shared
         let now = UnixMicroseconds.now()
         let uptime = max(0, (now.milliseconds.rawValue - identity.startedAt.rawValue) / 1000)
         writer.section("Server")
@@ -125,7 +125,7 @@ enum InfoReport {
         }
         writer.field("master_failover_state", "no-failover")
         writer.field("master_replid", core.control.identity.replicationID)
-        writer.field("master_replid2", String(repeating: "0", count: 40))
+        writer.field("master_replid2", "0000000000000000000000000000000000000000")
         writer.field("master_repl_offset", 0)
         writer.field("second_repl_offset", -1)
         writer.field("repl_backlog_active", false)
@@ -137,9 +137,10 @@ enum InfoReport {
     private static func processor(_ writer: inout InfoWriter) {
         writer.section("CPU")
         func time(_ name: StaticString, _ microseconds: Int64) {
-            let fraction = "\(microseconds % 1_000_000)"
-            let zeros = String(repeating: "0", count: 6 - fraction.utf8.count)
-            writer.field(name, "\(microseconds / 1_000_000).\(zeros)\(fraction)")
+            writer.text.append(name)
+            writer.text.append(":")
+            writer.fixedPoint(microseconds, digits: 6)
+            writer.text.append("\r\n")
         }
         let own = ProcessFacts.processorTime(.process), children = ProcessFacts.processorTime(.children)
         let thread = ProcessFacts.processorTime(.thread)
@@ -172,13 +173,15 @@ enum InfoReport {
 }
 
 /// What the operating system says of itself and of this process.
-struct SystemFacts {
+struct SystemFacts: Sendable {
+    static let shared = current()
+
     var name = ""
     var executable = ""
     /// 16 hex digits that change with the executable.
     var buildID = ""
 
-    static func current() -> SystemFacts {
+    private static func current() -> SystemFacts {
         var facts = SystemFacts()
         var system = utsname()
         if uname(&system) == 0 {

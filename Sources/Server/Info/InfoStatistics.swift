@@ -28,10 +28,12 @@ extension InfoReport {
         forks(core, &writer)
         writer.field("migrate_cached_sockets", 0)
         writer.field("slave_expires_tracked_keys", 0)
-        for name in ["active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits",
-                     "active_defrag_key_misses", "total_active_defrag_time", "current_active_defrag_time"] {
-            writer.field(named: name, "0")
-        }
+        writer.field("active_defrag_hits", 0)
+        writer.field("active_defrag_misses", 0)
+        writer.field("active_defrag_key_hits", 0)
+        writer.field("active_defrag_key_misses", 0)
+        writer.field("total_active_defrag_time", 0)
+        writer.field("current_active_defrag_time", 0)
         writer.field("tracking_total_keys", engine.tracking.keyCount)
         writer.field("tracking_total_items", engine.tracking.itemCount)
         writer.field("tracking_total_prefixes", engine.tracking.prefixCount)
@@ -90,14 +92,24 @@ extension InfoReport {
     static func commandStatistics(_ core: ServerCore, _ writer: inout InfoWriter) {
         writer.section("Commandstats")
         let table = core.engine.table
+        let statistics = core.engine.statistics
         for id in 0..<table.count {
-            let cell = core.engine.statistics[id]
+            let cell = statistics[id]
             if cell.calls == 0 && cell.rejected == 0 && cell.failed == 0 { continue }
-            let microseconds = cell.nanoseconds / 1000
-            let mean = cell.calls == 0 ? 0 : Double(cell.nanoseconds) / 1000 / Double(cell.calls)
-            writer.field(named: "cmdstat_\(table.rows[id].fullName)",
-                         "calls=\(cell.calls),usec=\(microseconds),usec_per_call=\(InfoWriter.fixed(mean, 2)),"
-                         + "rejected_calls=\(cell.rejected),failed_calls=\(cell.failed)")
+            let mean = cell.calls == 0 ? 0 : Double(cell.nanoseconds) / Double(cell.calls) / 10
+            writer.text.append("cmdstat_")
+            writer.text.append(table.rows[id].fullName)
+            writer.text.append(":calls=")
+            writer.number(Int64(cell.calls))
+            writer.text.append(",usec=")
+            writer.number(Int64(cell.nanoseconds / 1000))
+            writer.text.append(",usec_per_call=")
+            writer.fixedPoint(Int64(mean.rounded(.toNearestOrEven)), digits: 2)
+            writer.text.append(",rejected_calls=")
+            writer.number(Int64(cell.rejected))
+            writer.text.append(",failed_calls=")
+            writer.number(Int64(cell.failed))
+            writer.text.append("\r\n")
         }
     }
 

@@ -25,9 +25,30 @@ struct InfoWriter: ~Copyable {
         text.append("\r\n" as StaticString)
     }
 
-    mutating func field(_ name: StaticString, _ value: Int) { field(name, "\(value)") }
-    mutating func field(_ name: StaticString, _ value: Int64) { field(name, "\(value)") }
-    mutating func field(_ name: StaticString, _ value: Bool) { field(name, value ? "1" : "0") }
+    mutating func field(_ name: StaticString, _ value: Int64) {
+        text.append(name)
+        text.append(":" as StaticString)
+        number(value)
+        text.append("\r\n" as StaticString)
+    }
+
+    mutating func field(_ name: StaticString, _ value: Int) { field(name, Int64(value)) }
+    mutating func field(_ name: StaticString, _ value: Bool) { field(name, value ? 1 as Int64 : 0) }
+
+    mutating func number(_ value: Int64) {
+        text.append(uninitialized: Decimal.digitCount(value)) { _ = Decimal.write(value, to: $0) }
+    }
+
+    /// With so many digits behind the point, whatever zeros.
+    mutating func fixedPoint(_ value: Int64, digits: Int) {
+        var scale: Int64 = 1
+        for _ in 0..<digits { scale *= 10 }
+        number(value / scale)
+        text.append(".")
+        let fraction = value % scale
+        for _ in Decimal.digitCount(fraction)..<max(digits, Decimal.digitCount(fraction)) { text.append("0") }
+        number(fraction)
+    }
     mutating func field(_ name: StaticString, ratio: Double) { field(name, Self.fixed(ratio, 2)) }
     mutating func field(_ name: StaticString, percent: Double) { field(name, Self.fixed(percent, 2) + "%") }
 

@@ -7,7 +7,7 @@ import Glibc
 #endif
 
 /// What the memory allocator says, in bytes.
-struct Allocator {
+struct Allocator: Sendable {
     /// Handed out and not given back.
     let allocated: Int
     /// Taken from the system for the heap: what is handed out and what lies between.
@@ -36,6 +36,31 @@ struct Allocator {
     }
 }
 
+/// What the system and the allocator say of the process' memory. Asking takes longer than the rest of INFO: answers are
+/// kept for a tenth of a second.
+struct ProcessMemory {
+    private static let lifetimeNanoseconds: UInt64 = 100_000_000
+
+    struct Answer {
+        let resident: Int
+        let allocator: Allocator
+    }
+
+    private var answer: Answer?
+    private var askedAt: UInt64 = 0
+
+    mutating func with(_ monotonicNow: UInt64) -> Answer {
+        if let answer, monotonicNow &- askedAt < Self.lifetimeNanoseconds { return answer }
+        let resident = ProcessFacts.residentBytes()
+        let asked = Answer(resident: resident, allocator: Allocator(resident: resident))
+        (answer, askedAt) = (asked, monotonicNow)
+        return asked
+    }
+
+    /// Much has just changed.
+    mutating func forget() { answer = nil }
+}
+
 /// Where the memory goes, in bytes.
 struct MemoryFacts {
     let used: Int
@@ -60,8 +85,9 @@ struct MemoryFacts {
         core.control.notePeak(used)
         peak = core.control.peakMemory
         startup = core.control.startupMemory
-        resident = ProcessFacts.residentBytes()
-        allocator = Allocator(resident: resident)
+        let process = core.control.processMemory.with(core.engine.monotonicNow)
+        resident = process.resident
+        allocator = process.allocator
         for index in 0..<core.engine.keyspace.databaseCount {
             let database = core.engine.keyspace.databases[index]
             keys += database.keys.count

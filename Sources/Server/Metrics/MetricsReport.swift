@@ -81,7 +81,7 @@ struct MetricsReport {
     }
 
     private mutating func writeInstance() {
-        let identity = core.control.identity, system = SystemFacts.current(), configuration = core.configuration
+        let identity = core.control.identity, system = SystemFacts.shared, configuration = core.configuration
         let labels = [
             ("role", "master"), ("redis_version", ServerVersion.redis), ("redis_build_id", system.buildID),
             ("redis_mode", "standalone"), ("os", system.name), ("tcp_port", "\(configuration.port)"),

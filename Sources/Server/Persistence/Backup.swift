@@ -251,10 +251,10 @@ final class Backup {
             _ = log.flush(&persistence.engine.pendingLog, writers: 0)
             persistence.engine.pendingLogStart = log.takenOffset
         }
-        guard log.writtenOffset >= target else { return }
+        guard log.writtenOffset >= target, let current = log.currentFile else { return }
         releaseLog()
         do throws(StorageError) {
-            try sealFiles(log)
+            try sealFiles(current)
         } catch {
             fail("\(error)")
         }
@@ -265,7 +265,8 @@ final class Backup {
         persistence.holdsLog = false
     }
 
-    private func sealFiles(_ log: AppendLog) throws(StorageError) {
+    /// - Parameter current: the file that is written to, and where the log ends in it.
+    private func sealFiles(_ current: (path: String, bytes: Int)) throws(StorageError) {
         guard let base else { throw refusal("the log is not there") }
         let files = files
         // The last increment, and while the log is yet to take it the one before, may be written to.
@@ -275,9 +276,9 @@ final class Backup {
         for entry in live.dropLast(openCount) { keep(entry) }
         var held: [(entry: AOFManifest.Entry, size: Int, path: String)] = []
         for entry in live.suffix(openCount) {
-            // A mark may be on its way behind what counts.
-            let size = isSwitching ? try files.fileSystem.status(persistence.directory.path(entry))?.size ?? 0
-                : log.currentCounters.fileBytes
+            let path = persistence.directory.path(entry)
+            // A mark may be on its way behind what counts, and filler stand there.
+            let size = path == current.path ? current.bytes : try files.fileSystem.status(path)?.size ?? 0
             held.append((entry, size, files.path("\(entry.name).open")))
         }
         // They must not vanish before they are copied.

@@ -92,8 +92,12 @@ extension Persistence {
     func makeLog(_ file: File, startingAt start: LogOffset,
                  _ framing: any BatchFraming) throws(StorageError) -> AppendLog {
         try LatencyStopwatch("aof-fstat", core).measure { () throws(StorageError) in
-            try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync, framing: framing,
-                          isStepped: core.environment.isStepped, onProgress: { [loop = core.loop] in loop.nudge() })
+            let log = try AppendLog(fileSystem, file, startingAt: start, policy: configuration.appendfsync,
+                                    framing: framing, isStepped: core.environment.isStepped,
+                                    preallocation: core.environment.preallocation,
+                                    onProgress: { [loop = core.loop] in loop.nudge() })
+            log.setPreallocation(configuration.aofPreallocate)
+            return log
         }
     }
 

@@ -274,6 +274,9 @@ package final class Persistence {
         configuration.onChange("aof-timestamp-enabled") { core throws(ConfigurationError) in
             core.persistence.framingChanged()
         }
+        configuration.onChange("aof-preallocate") { core throws(ConfigurationError) in
+            core.persistence.log?.setPreallocation(core.configuration.aofPreallocate)
+        }
         backlogLimit = configuration.aofBacklogLimit == 0 ? .max : configuration.aofBacklogLimit
         configuration.onChange("aof-backlog-limit") { core throws(ConfigurationError) in
             let bytes = core.configuration.aofBacklogLimit

@@ -162,6 +162,9 @@ private final class PacedFileSystem: FileSystem {
     func open(_ path: String, _ mode: FileMode) throws(StorageError) -> File { try base.open(path, mode) }
     func close(_ file: File) { base.close(file) }
     func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError) { try base.write(file, head, body) }
+    func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes, _ tail: Bytes) throws(StorageError) {
+        try base.write(file, at: offset, head, body, tail)
+    }
     func truncate(_ file: File, to size: Int) throws(StorageError) { try base.truncate(file, to: size) }
     func syncData(_ file: File) throws(StorageError) { try base.syncData(file) }
     func sync(_ file: File) throws(StorageError) { try base.sync(file) }

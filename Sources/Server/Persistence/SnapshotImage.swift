@@ -109,6 +109,7 @@ struct SnapshotImage {
     private func runChild(_ parent: pid_t, _ pipe: Int32) -> Never {
         let pipe = sr_become_child(parent, pipe, purpose.isDump ? "redis-rdb-save" : "redis-aof-base")
         if let oomScore { _ = OOMScore.write(oomScore) }
+        _ = sr_run_as(purpose.isDump ? sr_runs_dump : sr_runs_rewrite)
         paths.complete(getpid())
         var nextReport = MonotonicNanoseconds.now().rawValue
         var calls = 0

@@ -13,6 +13,8 @@ import Storage
 // Files are checked against each other: what the manifest ties by size and checksum, and that each sealed file goes on
 // where the one before it ends. So a file that is missing, swapped, cut or of another day is found.
 //
+// Filler at a file's end (Storage/AOF/LogFiller.swift) is cut off as well, when all was read.
+//
 // A torn end is what a crash leaves. It may be in the last file that holds anything: a file after it was created, and
 // is empty, when the crash came during a switch of files (AppendLog.swift, invariant 3). It is cut off after all was
 // read, if `aof-load-truncated` allows it. Anything else is damage: `aof-on-corruption refuse` stops the start with the
@@ -52,6 +54,7 @@ struct LogReplay {
     private var sizes: [Int] = []
     private var chain = SealChain()
     private var torn: (entry: AOFManifest.Entry, end: AOFEnd)?
+    private var filled: [(entry: AOFManifest.Entry, end: AOFEnd)] = []
 
     /// Adds what the files of `manifest` hold. On an error the keyspace is half full: end, or empty it.
     /// - Parameter repairs: false: files are never changed.
@@ -84,6 +87,7 @@ struct LogReplay {
                            + "\(Recovery.seconds(since: began)) seconds")
         }
         if let torn { try cut(torn.entry, torn.end) }
+        for one in filled { try cutFiller(one.entry, one.end) }
         run.result.position = chain.position
         core.statistics.unexpectedErrors += run.result.failures
         if run.result.failures > 0 {
@@ -116,6 +120,10 @@ struct LogReplay {
         let path = directory.path(entry)
         let file = try run.load(path, in: fileSystem, isFirst: index == 0, chain.expectation(for: entry))
         guard let failure = file.end.error(path) else {
+            if file.end.filler > 0 && repairs {
+                filled.append((entry, file.end))
+                sizes[index] = file.end.keep
+            }
             try check(entry, file)
             note(entry, index, file)
             return true
@@ -175,13 +183,18 @@ struct LogReplay {
     /// Ends the file behind its last whole unit; what was there is kept beside it.
     private mutating func cut(_ entry: AOFManifest.Entry, _ end: AOFEnd) throws(StorageError) {
         let path = directory.path(entry), name = FilePath.name(path)
-        let size = try fileSystem.status(path)?.size ?? 0
         let kept = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now())
-        core.persistence.findings.kept(kept, isDamage: false)
+        core.persistence.findings.kept(kept.path, isDamage: false)
         core.log.write(.warning, "!!! Truncating the AOF \(name) at offset \(end.keep) !!! It ends torn: "
-                       + "\(end.reason). All up to there was loaded; the \(size - end.keep) bytes behind it are kept "
-                       + "in \(kept) (aof-load-truncated yes)")
+                       + "\(end.reason). All up to there was loaded; the \(kept.bytes) bytes behind it are kept "
+                       + "in \(kept.path) (aof-load-truncated yes)")
         if end.seal == nil { try tie(entry) }
+    }
+
+    private func cutFiller(_ entry: AOFManifest.Entry, _ end: AOFEnd) throws(StorageError) {
+        try AOFCut.cutFiller(directory.path(entry), at: end.keep, in: fileSystem)
+        core.log.write(.notice, "\(entry.name): \(end.filler) bytes that were allocated ahead of the log's end, at "
+                       + "offset \(end.keep), are cut off; they hold nothing")
     }
 
     /// A file without seals, which has just been cut.
@@ -193,10 +206,9 @@ struct LogReplay {
     private mutating func quarantine(_ entry: AOFManifest.Entry, _ index: Int,
                                      _ file: ReplayRun.File) throws(StorageError) {
         let path = directory.path(entry), end = file.end
-        let kept = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now(), mark: "damaged")
+        let (kept, bytes) = try AOFCut.cut(path, at: end.keep, in: fileSystem, now: .now(), mark: "damaged")
         core.persistence.findings.found("\(path) at byte \(end.offset): \(end.reason)")
         core.persistence.findings.kept(kept, isDamage: true)
-        let bytes = sizes[index] - end.keep
         sizes[index] = end.keep
         var cut = file
         cut.end = .whole(end.keep)

@@ -206,7 +206,7 @@ enum Recovery {
             file = try directory.createFile(opening.increment)
         } else {
             core.log.write(.notice, "Opening AOF incr file \(opening.increment.name) on server start")
-            file = try directory.openForAppend(opening.increment)
+            file = try directory.openIncrement(opening.increment)
         }
         if opening.isChanged { try directory.persist(persistence.manifest) }
         try setAside(core, directory, loaded?.dropped ?? [])

@@ -105,6 +105,7 @@ package struct Startup {
     func prepareProcess() {
         sr_prepare_process_title(CommandLine.argc, CommandLine.unsafeArgv)
         SignalThread.block()
+        chooseProcessors()
         if configuration.daemonize && supervisor.kind == .no { Daemon.detach(log) }
         announce()
         supervisor.begin(log)
@@ -118,6 +119,25 @@ package struct Startup {
             configuration.maxclients = clients
         }
         log.write(.notice, "monotonic clock: POSIX clock_gettime")
+    }
+
+    /// Before other threads run: they inherit where this one does.
+    private func chooseProcessors() {
+        let lists: [(String, String, sr_runner)] = [
+            ("server-cpulist", configuration.serverCpulist, sr_runs_server),
+            ("bio-cpulist", configuration.bioCpulist, sr_runs_background),
+            ("bgsave-cpulist", configuration.bgsaveCpulist, sr_runs_dump),
+            ("aof-rewrite-cpulist", configuration.aofRewriteCpulist, sr_runs_rewrite),
+        ]
+        for (name, list, runner) in lists where !list.isEmpty {
+            if sr_set_processors(runner, list) != 0 {
+                log.write(.warning, "\(name) '\(list)' is no list of processors: ignored")
+            }
+        }
+        let status = sr_run_as(sr_runs_server)
+        if status != 0 {
+            log.write(.warning, "server-cpulist can't be followed: \(String(cString: strerror(status)))")
+        }
     }
 
     private func announce() {

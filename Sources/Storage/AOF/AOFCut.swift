@@ -1,7 +1,7 @@
 import Primitives
 
-// Cutting the end off a log file. What is cut off is first kept beside the file, as NAME.torn-<unix seconds>, which no
-// manifest names and nobody loads.
+// Cutting the end off a log file. What is cut off, but for filler at its end (LogFiller.swift), is first kept beside
+// the file, as NAME.torn-<unix seconds>, which no manifest names and nobody loads.
 //
 // What a power loss leaves behind each step
 //
@@ -17,27 +17,33 @@ package enum AOFCut {
 
     /// Ends the file at byte `end`. Durable when it returns.
     /// - Parameter mark: what the kept bytes' name says of them.
-    /// - Returns: where the bytes behind `end` are kept.
+    /// - Returns: where the bytes behind `end` are kept, and how many.
     package static func cut(_ path: String, at end: Int, in fileSystem: any FileSystem, now: UnixMilliseconds,
-                            mark: String = "torn") throws(StorageError) -> String {
+                            mark: String = "torn") throws(StorageError) -> (path: String, bytes: Int) {
         let kept = try keep(path, from: end, in: fileSystem, now: now, mark)
+        try cutFiller(path, at: end, in: fileSystem)
+        return kept
+    }
+
+    /// Ends the file at byte `end`, durably, and keeps nothing: there was only filler.
+    package static func cutFiller(_ path: String, at end: Int, in fileSystem: any FileSystem) throws(StorageError) {
         let file = try fileSystem.open(path, .append)
         defer { fileSystem.close(file) }
         try fileSystem.truncate(file, to: end)
         try fileSystem.sync(file)
-        return kept
     }
 
     private static func keep(_ path: String, from start: Int, in fileSystem: any FileSystem,
-                             now: UnixMilliseconds, _ mark: String) throws(StorageError) -> String {
+                             now: UnixMilliseconds, _ mark: String) throws(StorageError) -> (String, Int) {
         let directory = FilePath.directory(path), name = FilePath.name(path)
         let temporary = FilePath.join(directory, "temp-\(name).torn")
         let source = try fileSystem.open(path, .read)
         defer { fileSystem.close(source) }
+        let end = try LogFiller.start(fileSystem, source, notBefore: start)
         do throws(StorageError) {
             let target = try fileSystem.open(temporary, .createOrEmpty)
             defer { fileSystem.close(target) }
-            try copy(source, from: start, to: target, in: fileSystem)
+            try copy(source, from: start, to: end, into: target, in: fileSystem)
             try fileSystem.sync(target)
         } catch {
             try? fileSystem.unlink(temporary)
@@ -46,16 +52,17 @@ package enum AOFCut {
         let kept = try freeName(path + ".\(mark)-\(now.seconds)", in: fileSystem)
         try fileSystem.rename(temporary, kept)
         try fileSystem.syncDirectory(directory)
-        return kept
+        return (kept, end - start)
     }
 
-    private static func copy(_ source: File, from start: Int, to target: File,
+    private static func copy(_ source: File, from start: Int, to end: Int, into target: File,
                              in fileSystem: any FileSystem) throws(StorageError) {
         let buffer = UnsafeMutableRawBufferPointer(start: Heap.allocate(chunkBytes), count: chunkBytes)
         defer { if let base = buffer.baseAddress { Heap.free(base) } }
         var position = start
-        while true {
-            let count = try fileSystem.read(source, at: position, into: buffer)
+        while position < end {
+            let room = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(chunkBytes, end - position)])
+            let count = try fileSystem.read(source, at: position, into: room)
             if count == 0 { return }
             try fileSystem.write(target, Bytes(rebasing: buffer[..<count]))
             position += count

@@ -82,7 +82,7 @@ package struct AOFDirectory: Sendable {
         if let status = try fileSystem.status(path(entry)), status.size > 0 {
             _ = try AOFCut.setAside(path(entry), in: fileSystem, now: status.modified, mark: "stray")
         }
-        let file = try fileSystem.open(path(entry), .createOrEmpty)
+        let file = try fileSystem.open(path(entry), .createToUpdate)
         do throws(StorageError) {
             try fileSystem.syncDirectory(path)
         } catch {
@@ -125,9 +125,9 @@ package struct AOFDirectory: Sendable {
         return whole
     }
 
-    /// Opens the file to append to, which a manifest on the disk names.
-    package func openForAppend(_ entry: AOFManifest.Entry) throws(StorageError) -> File {
-        try fileSystem.open(path(entry), .append)
+    /// Opens the file that the log goes on with, which a manifest on the disk names.
+    package func openIncrement(_ entry: AOFManifest.Entry) throws(StorageError) -> File {
+        try fileSystem.open(path(entry), .update)
     }
 
     /// Gives a finished temporary file of the AOF's directory the base's name, durably. Its contents must be synced.

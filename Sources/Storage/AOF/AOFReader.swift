@@ -73,6 +73,8 @@ package struct AOFEnd: Equatable, Sendable {
     package var reason: String
     /// How many zero bytes the file ends in, when they are why it is torn.
     package var zeros = 0
+    /// How many bytes of filler the file ends in, behind what is whole (LogFiller.swift).
+    package var filler = 0
     /// In a sealed file: which batch, and what stands behind it.
     package var seal: SealDamage?
     /// In a BASE that is sealed in blocks: which one.
@@ -86,7 +88,11 @@ package struct AOFEnd: Equatable, Sendable {
         self.zeros = zeros
     }
 
-    package static func whole(_ bytes: Int) -> AOFEnd { AOFEnd(.whole, keep: bytes, offset: bytes, "") }
+    package static func whole(_ bytes: Int, filler: Int = 0) -> AOFEnd {
+        var end = AOFEnd(.whole, keep: bytes, offset: bytes, "")
+        end.filler = filler
+        return end
+    }
 
     /// Only the log's first file may begin with an RDB file.
     package static let misplacedPreamble =

@@ -138,8 +138,11 @@ package final class AppendLog: @unchecked Sendable {
     var markIsExposed = false
     var framing: any BatchFraming
     var head = OwnedBytes(capacity: 256)
+    var preallocation: LogPreallocation
 
     // Anybody's.
+    /// `aof-preallocate`.
+    let preallocates: Atomic<Bool>
     let written: Atomic<UInt64>
     let durable: Atomic<UInt64>
     let healthy = Atomic<Bool>(true)
@@ -165,7 +168,7 @@ package final class AppendLog: @unchecked Sendable {
     static let second: Int64 = 1_000_000_000
 
     /// - Parameters:
-    ///   - file: open for appending, in the manifest on the disk. The log closes it.
+    ///   - file: open to update, in the manifest on the disk; it ends where the log does. The log closes it.
     ///   - start: the offset of the next record.
     ///   - onProgress: called on the log thread after each of its steps (offsets or state may have changed). Must only
     ///     wake the engine, which then looks at the offsets and calls `flush`.
@@ -174,7 +177,7 @@ package final class AppendLog: @unchecked Sendable {
     /// The log and its thread live until `close`.
     package init(_ fileSystem: any FileSystem, _ file: File, startingAt start: LogOffset, policy: FsyncPolicy,
                  framing: any BatchFraming, now: @escaping @Sendable () -> UnixMicroseconds = UnixMicroseconds.now,
-                 isStepped: Bool = false,
+                 isStepped: Bool = false, preallocation: LogPreallocation.Rule = .usual,
                  onProgress: @escaping @Sendable () -> Void) throws(StorageError) {
         self.isStepped = isStepped
         self.fileSystem = fileSystem
@@ -182,6 +185,8 @@ package final class AppendLog: @unchecked Sendable {
         self.framing = framing
         self.now = now
         self.onProgress = onProgress
+        self.preallocation = LogPreallocation(preallocation)
+        preallocates = Atomic(true)
         sharedPolicy = policy
         sealedSequence = framing.position.sequence
         takenOffset = start
@@ -366,30 +371,64 @@ package final class AppendLog: @unchecked Sendable {
     /// By the holder, without the lock. Leaves whole batches in the file, or sets `needsTruncation`.
     /// - Parameter syncs: a sync follows before anything else is written.
     func writeBatch(_ bytes: Bytes, at offset: LogOffset, syncs: Bool) -> StorageError? {
+        let now = now()
         head.truncate(to: 0)
-        framing.frame(bytes, at: offset, now(), syncs: syncs, into: &head)
-        return writeFramed(bytes)
+        framing.frame(bytes, at: offset, now, syncs: syncs, into: &head)
+        preallocation.count(now)
+        return writeFramed(bytes, syncs: syncs)
     }
 
     /// Likewise, of `head` and `bytes`.
-    private func writeFramed(_ bytes: Bytes) -> StorageError? {
+    private func writeFramed(_ bytes: Bytes, syncs: Bool) -> StorageError? {
+        let count = head.count + bytes.count
         do throws(StorageError) {
-            if needsTruncation {
-                try fileSystem.truncate(file, to: fileSize)
-                needsTruncation = false
-            }
-            needsTruncation = true
-            try fileSystem.write(file, head.bytes, bytes)
-            needsTruncation = false
+            if needsTruncation { try truncate() }
+            if preallocation.left > 0 && !syncs { try cutFiller() }
+            try writeWithTail(bytes, count, syncs: syncs)
         } catch {
-            if needsTruncation, (try? fileSystem.truncate(file, to: fileSize)) != nil { needsTruncation = false }
+            if needsTruncation { try? truncate() }
             var failure = error
             failure.offset = fileSize
             return failure
         }
         framing.wrote()
-        fileSize += head.count + bytes.count
+        fileSize += count
         return nil
+    }
+
+    private func writeWithTail(_ bytes: Bytes, _ count: Int, syncs: Bool) throws(StorageError) {
+        let mayGrow = framing.isSealed && preallocates.load(ordering: .relaxed)
+        let tail = syncs ? preallocation.tail(behind: fileSize + count, count, mayGrow: mayGrow)
+            : Bytes(start: nil, count: 0)
+        needsTruncation = true
+        do throws(StorageError) {
+            try fileSystem.write(file, at: fileSize, head.bytes, bytes, tail)
+        } catch {
+            // The batch alone may have room.
+            guard tail.count > 1 else { throw error }
+            preallocation.foundNoRoom()
+            try truncate()
+            needsTruncation = true
+            try fileSystem.write(file, at: fileSize, head.bytes, bytes, Bytes(start: nil, count: 0))
+            needsTruncation = false
+            return
+        }
+        needsTruncation = false
+        preallocation.wrote(count, tail: tail.count)
+    }
+
+    /// By the holder, without the lock: the file ends where the log does.
+    func truncate() throws(StorageError) {
+        try fileSystem.truncate(file, to: fileSize)
+        needsTruncation = false
+        preallocation.cut()
+    }
+
+    /// By the holder, without the lock; all of the log is durable. Durable itself, for what comes next may not be
+    /// synced at once (LogFiller.swift).
+    private func cutFiller() throws(StorageError) {
+        try truncate()
+        try fileSystem.syncData(file)
     }
 
     /// By the holder, without the lock: says at the end of the file that all of it is durable (which a start could
@@ -398,7 +437,7 @@ package final class AppendLog: @unchecked Sendable {
         head.truncate(to: 0)
         guard framing.mark(now(), into: &head) else { return }
         markIsExposed = true
-        _ = writeFramed(Bytes(start: nil, count: 0))
+        _ = writeFramed(Bytes(start: nil, count: 0), syncs: false)
     }
 
     // MARK: Files
@@ -445,6 +484,7 @@ package final class AppendLog: @unchecked Sendable {
         awaitsMark = false
         fileSize = 0
         needsTruncation = false
+        preallocation.fileChanged()
         markIsExposed = false
         nextFile = nil
         nextFraming = nil
@@ -467,6 +507,14 @@ package final class AppendLog: @unchecked Sendable {
             framing.writesTimestamps = enabled
             return true
         }
+    }
+
+    /// `aof-preallocate`, from the next batch on.
+    package func setPreallocation(_ enabled: Bool) { preallocates.store(enabled, ordering: .relaxed) }
+
+    /// The file that is written to, and where the log ends in it; nil: a switch of files is under way.
+    package var currentFile: (path: String, bytes: Int)? {
+        locked { nextFile == nil ? (file.path, counters.fileBytes) : nil }
     }
 
     /// Under `always` a batch is told of when it is written, and again when it is durable (CLIENT DURABILITY).

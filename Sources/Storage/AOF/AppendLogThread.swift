@@ -156,24 +156,33 @@ extension AppendLog {
         case .sync:
             syncFile(&outcome)
         case .mark:
-            writeMark()
+            cutFillerAtRest(&outcome)
+            if outcome.syncFailure == nil { writeMark() }
         case .switchFile(let next):
             // Invariant 3; under `always` there is nothing left to sync.
-            if durableOffset < start || needsTruncation || markIsExposed { finishOldFile(&outcome) }
+            if durableOffset < start || needsTruncation || preallocation.left > 0 || markIsExposed {
+                finishOldFile(&outcome)
+            }
             if outcome.syncFailure != nil || outcome.writeFailure != nil { return outcome }
             fileSystem.close(file)
             file = next
             outcome.switchedFrom = fileSize
             fileSize = 0
+            preallocation.fileChanged()
         }
         return outcome
     }
 
+    /// If it can't be cut, it stays: it is no harm.
+    private func cutFillerAtRest(_ outcome: inout Outcome) {
+        if preallocation.left == 0 || (try? truncate()) == nil { return }
+        syncFile(&outcome)
+    }
+
     private func finishOldFile(_ outcome: inout Outcome) {
-        if needsTruncation {
+        if needsTruncation || preallocation.left > 0 {
             do throws(StorageError) {
-                try fileSystem.truncate(file, to: fileSize)
-                needsTruncation = false
+                try truncate()
             } catch {
                 outcome.syncFailure = error
                 return

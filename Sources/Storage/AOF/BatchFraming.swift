@@ -17,6 +17,8 @@ package protocol BatchFraming: AnyObject, Sendable {
     func fileChanged()
     /// The file of this framing comes behind the one of `other`, which has `bytes` bytes.
     func follow(_ other: any BatchFraming, bytes: Int)
+    /// A batch that is not whole is told by its seal, whatever stands behind it.
+    var isSealed: Bool { get }
     /// Where the chain stands.
     var position: SealPosition { get }
     /// `aof-timestamp-enabled`.
@@ -24,6 +26,7 @@ package protocol BatchFraming: AnyObject, Sendable {
 }
 
 extension BatchFraming {
+    package var isSealed: Bool { false }
     package func synced() {}
     package func mark(_ now: UnixMicroseconds, into head: inout OwnedBytes) -> Bool { false }
     package func fileChanged() {}

@@ -78,6 +78,7 @@ package final class LogThread: @unchecked Sendable {
             guard let argument else { return nil }
             let thread = Unmanaged<LogThread>.fromOpaque(argument).takeRetainedValue()
             sr_set_thread_name(thread.name)
+            _ = sr_run_as(sr_runs_background)
             thread.body()
             return nil
         }, retained.toOpaque())

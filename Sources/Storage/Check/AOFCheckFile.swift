@@ -143,8 +143,13 @@ extension AOFCheck {
             let digits = String(end.offset, radix: 16)
             tell("0x\(String(repeating: " ", count: max(0, 16 - digits.count)))\(digits): \(end.reason)")
         }
-        tell("AOF analyzed: filename=\(file.name), size=\(file.size), ok_up_to=\(end.keep), ok_up_to_line=\(line), "
-            + "diff=\(file.size - end.keep)")
+        let good = end.keep + end.filler
+        tell("AOF analyzed: filename=\(file.name), size=\(file.size), ok_up_to=\(good), ok_up_to_line=\(line), "
+            + "diff=\(file.size - good)")
+        if end.filler > 0 {
+            tell("The log ends at offset \(end.keep); the \(end.filler) bytes behind it were allocated ahead of its "
+                + "end and hold nothing")
+        }
     }
 
     // MARK: Cutting
@@ -198,8 +203,8 @@ extension AOFCheck {
             try AOFCut.cut(file.path, at: cut.offset, in: check.fileSystem, now: now)
         }
         report.files[place].cut?.isDone = true
-        report.files[place].cut?.keptAt = kept
-        tell("The \(cut.bytes) bytes cut off are kept in \(kept)")
+        report.files[place].cut?.keptAt = kept.path
+        tell("The \(kept.bytes) bytes cut off are kept in \(kept.path)")
     }
 }
 

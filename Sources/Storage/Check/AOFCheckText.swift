@@ -40,6 +40,7 @@ extension AOFCheckReport.FileReport {
                 fields.append(JSONText.field("damage_offset", end.offset))
                 fields.append(JSONText.field("damage", end.reason))
             }
+            if end.filler > 0 { fields.append(JSONText.field("preallocated_bytes", end.filler)) }
             if end.zeros > 0 { fields.append(JSONText.field("zero_bytes", end.zeros)) }
         }
         if let cut {

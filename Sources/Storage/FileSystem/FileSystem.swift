@@ -31,6 +31,10 @@ package enum FileMode: Sendable {
     case createNew
     /// Created, or emptied; writes go to the end.
     case createOrEmpty
+    /// Must exist; for `write(at:)`.
+    case update
+    /// Created, or emptied; for `write(at:)`, and for `write` as long as that is not used.
+    case createToUpdate
 }
 
 package struct FileStatus: Sendable, Equatable {
@@ -72,6 +76,9 @@ package protocol FileSystem: AnyObject, Sendable {
 
     /// Writes all of `head`, then all of `body`. When it throws, any part of them may be in the file.
     func write(_ file: File, _ head: Bytes, _ body: Bytes) throws(StorageError)
+    /// Likewise `head`, `body` and `tail`, from `offset` on, over what stands there. The file must be one to update:
+    /// Linux writes to the end of one that is open for appending.
+    func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes, _ tail: Bytes) throws(StorageError)
     func truncate(_ file: File, to size: Int) throws(StorageError)
 
     /// fdatasync: contents and size. After a failure the pages may be gone: never retry on the same file.

@@ -19,6 +19,8 @@ package final class PosixFileSystem: FileSystem {
         case .appendOrCreate: flags = O_WRONLY | O_APPEND | O_CREAT
         case .createNew: flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL
         case .createOrEmpty: flags = O_WRONLY | O_APPEND | O_CREAT | O_TRUNC
+        case .update: flags = O_WRONLY
+        case .createToUpdate: flags = O_WRONLY | O_CREAT | O_TRUNC
         }
         let operation: StorageError.Operation = flags & O_CREAT != 0 ? .create : .open
         let descriptor = try call(operation, path) { Glibc.open(path, flags | O_CLOEXEC, Self.permissions) }
@@ -54,12 +56,25 @@ package final class PosixFileSystem: FileSystem {
     }
 
     private static func gather(_ descriptor: Int32, _ head: Bytes, _ body: Bytes) -> Int {
-        var parts = (
-            iovec(iov_base: UnsafeMutableRawPointer(mutating: head.baseAddress), iov_len: head.count),
-            iovec(iov_base: UnsafeMutableRawPointer(mutating: body.baseAddress), iov_len: body.count))
+        var parts = (part(head), part(body))
         return withUnsafeBytes(of: &parts) { raw in
             writev(descriptor, raw.assumingMemoryBound(to: iovec.self).baseAddress, 2)
         }
+    }
+
+    package func write(_ file: File, at offset: Int, _ head: Bytes, _ body: Bytes,
+                       _ tail: Bytes) throws(StorageError) {
+        try WholeTransfer.write(file.path, head, body, tail) { head, body, tail, done in
+            var parts = (Self.part(head), Self.part(body), Self.part(tail))
+            let written = withUnsafeBytes(of: &parts) { raw in
+                pwritev(file.descriptor, raw.assumingMemoryBound(to: iovec.self).baseAddress, 3, offset + done)
+            }
+            return written < 0 ? -Int(errno) : written
+        }
+    }
+
+    private static func part(_ bytes: Bytes) -> iovec {
+        iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
     }
 
     package func truncate(_ file: File, to size: Int) throws(StorageError) {

@@ -7,7 +7,8 @@ import Primitives
 //     a whole batch, and before it a hole (zeros up to a block's end)              torn: a power loss under `everysec`
 //                                                                                  may lose blocks in any order
 //     a whole batch, and no hole                                                   damage
-//     any bytes but zeros, behind a batch that was to be synced before any others  damage
+//     any bytes but zeros and filler (LogFiller.swift), behind a batch that was
+//     to be synced before any others                                               damage
 //     nothing whole                                                                torn
 //
 // Under `always` all but the last batch was on the disk before the next was written, so only the last one can be torn.
@@ -26,6 +27,7 @@ extension AOFReader {
             beginForeign()
             return nil
         }
+        if let item = try fillerItem() { return item }
         guard let lineEnd, let line = SealLine(Bytes(rebasing: window[...lineEnd])) else {
             return try damaged(window.first == 0 ? "zeros" : "something", nil)
         }
@@ -53,6 +55,33 @@ extension AOFReader {
         annotationCount += 1
         wholeEnd = consumed
         return .annotation
+    }
+
+    /// Filler up to the file's end, or up to records of another server. Nil: neither stands here.
+    private mutating func fillerItem() throws(StorageError) -> AOFItem? {
+        guard window.count > 1, window[0] == UInt8(ascii: "#"), window[1] == UInt8(ascii: "#") || window[1] == 10,
+              let size = source.size else { return nil }
+        let start = consumed, count = try LogFiller.length(source, from: start)
+        if start + count == size {
+            end = .whole(start, filler: count)
+            return .end
+        }
+        guard (start + count) % LogFiller.lineBytes == 0, try isForeign(at: start + count) else { return nil }
+        // Passed over a window at a time.
+        while consumed < start + count {
+            guard try fill(1) else { break }
+            take(min(window.count, start + count - consumed))
+        }
+        wholeEnd = consumed
+        limit = position
+        return .annotation
+    }
+
+    private func isForeign(at place: Int) throws(StorageError) -> Bool {
+        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(64), count: 64)
+        defer { if let base = chunk.baseAddress { Heap.free(base) } }
+        let count = try source.read(at: place, into: chunk)
+        return SealState.isForeign(Bytes(rebasing: chunk[..<count]))
     }
 
     private mutating func beginForeign() {
@@ -145,8 +174,25 @@ extension AOFReader {
         guard let line = seal.line, line.tag == .synced, line.sequence == seal.sequence, line.isBehind(seals.link),
               let lineEnd = window.annotationEnd else { return .torn }
         let end = start + lineEnd + 1 + line.bytes
-        if end >= size { return .torn }
-        return try zerosAtEnd(end) < size - end ? .corrupt : .torn
+        return try isUnwritten(from: end) ? .torn : .corrupt
+    }
+
+    /// Nobody wrote a batch there: zeros and filler, up to the file's end.
+    private func isUnwritten(from start: Int) throws(StorageError) -> Bool {
+        guard let size = source.size else { return true }
+        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(1 << 16), count: 1 << 16)
+        defer { if let base = chunk.baseAddress { Heap.free(base) } }
+        var place = start
+        while place < size {
+            let got = try source.read(at: place, into: chunk)
+            if got == 0 { break }
+            for index in 0..<got where chunk[index] != 0 && chunk[index] != LogFiller.byte(at: place + index) {
+                // A batch that ended before a line feed was followed by a `#`.
+                if place + index != start || chunk[index] != UInt8(ascii: "#") { return false }
+            }
+            place += got
+        }
+        return true
     }
 
     /// How many zero bytes the file ends in, behind `start`.

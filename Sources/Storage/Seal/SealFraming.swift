@@ -64,6 +64,8 @@ package final class SealFraming: BatchFraming, @unchecked Sendable {
         set { stamps.writesTimestamps = newValue }
     }
 
+    package var isSealed: Bool { true }
+
     package func follow(_ other: any BatchFraming, bytes: Int) {
         position.sequence = other.position.sequence
         syncedSequence = position.sequence

@@ -11,29 +11,35 @@ final class ServerProcess {
     init(_ options: [String] = []) throws {
         directory = try TemporaryDirectory()
         port = try Self.freePort()
-        let path = BuiltProgram.server
-        let words = [path, "--port", "\(port)", "--dir", directory.path, "--save", ""] + options
-        var arguments = words.map { strdup($0) } + [nil]
-        defer { for case let word? in arguments { free(word) } }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        posix_spawn_file_actions_addopen(&actions, 1, directory.path("log"), O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_adddup2(&actions, 1, 2)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        var child: pid_t = 0
-        let status = posix_spawn(&child, path, &actions, nil, &arguments, environ)
-        guard status == 0 else { throw SocketFailure(operation: "spawn \(path)", code: status) }
-        pid = child
-        for _ in 0..<200 {
+        let path = BuiltProgram.server, log = directory.path("log")
+        pid = try Self.spawn([path, "--port", "\(port)", "--dir", directory.path, "--save", ""] + options, log)
+        for _ in 0..<3000 {
+            var status: Int32 = 0
+            if waitpid(pid, &status, WNOHANG) == pid { throw SocketFailure(operation: "start: \(log)", code: status) }
             if let probe = try? TestClient(port: port) {
                 // Its end is waited for: it shall not count against limits.
                 probe.endSending()
                 _ = try? probe.textUntilEnd()
                 return
             }
-            usleep(50_000)
+            usleep(20_000)
         }
         throw SocketFailure(operation: "waiting for the server", code: ETIMEDOUT)
+    }
+
+    /// Starts a program; its process.
+    private static func spawn(_ words: [String], _ log: String) throws -> pid_t {
+        var arguments = words.map { strdup($0) } + [nil]
+        defer { for case let word? in arguments { free(word) } }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, 1, 2)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        var child: pid_t = 0
+        let status = posix_spawn(&child, words[0], &actions, nil, &arguments, environ)
+        guard status == 0 else { throw SocketFailure(operation: "spawn \(words[0])", code: status) }
+        return child
     }
 
     deinit {
@@ -62,7 +68,7 @@ final class ServerProcess {
     static func freePort() throws -> UInt16 {
         for _ in 0..<10_000 {
             let port = UInt16(20_000 + nextPort.add(1, ordering: .relaxed).oldValue % 10_000)
-            let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            let probe = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             defer { close(probe) }
             var address = TestClient.loopback(port: port)
             let status = withUnsafePointer(to: &address) { pointer in
@@ -81,7 +87,7 @@ struct SocketFailure: Error {
     let code: Int32
 }
 
-/// A blocking connection; nothing waits longer than ten seconds.
+/// A blocking connection; nothing waits longer than a minute.
 final class TestClient {
     let descriptor: Int32
 
@@ -94,8 +100,9 @@ final class TestClient {
     }
 
     init(port: UInt16) throws {
-        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var timeout = timeval(tv_sec: 10, tv_usec: 0)
+        // Not for children: with one that has it, too, no close would end the connection.
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        var timeout = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
         var address = Self.loopback(port: port)

@@ -76,7 +76,7 @@ struct LatencyEventTests {
         #expect(server.call("SAVE") == "OK")
         server.kill9()
         let loading = try ServerRun("--save", "", "--dir", server.directory.path, "--enable-debug-command", "yes",
-                                    "--latency-monitor-threshold", "5", "--key-load-delay", "2000",
+                                    "--latency-monitor-threshold", "5", "--key-load-delay", "10000",
                                     "--loading-process-events-interval-bytes", "1024")
         #expect(ServerRun.waits { loading.answer("DEBUG SLEEP 0.02\r\n") == "+OK\r\n" && events(loading) != "*0\r\n" })
         #expect(notes(loading, "while-blocked-cron"))

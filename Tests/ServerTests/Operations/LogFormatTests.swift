@@ -1,6 +1,7 @@
 import Foundation
 import Primitives
 @testable import Server
+import Synchronization
 import Testing
 
 /// `log-format`, `log-timestamp-format`, syslog.
@@ -84,11 +85,18 @@ struct LogFormatTests {
     }
 }
 
-/// A socket that takes datagrams until its owner goes away.
+/// A socket that takes datagrams until its owner goes away. A thread of its own takes them at once: the kernel keeps
+/// ten, and what comes then is lost.
 final class DatagramSocket {
     let path: String
     private let descriptor: Int32
-    private(set) var records: [String] = []
+    private let taken = Taken()
+
+    private final class Taken: Sendable {
+        let records = Mutex<[String]>([])
+    }
+
+    var records: [String] { taken.records.withLock { $0 } }
 
     init(_ path: String) throws {
         self.path = path
@@ -102,29 +110,28 @@ final class DatagramSocket {
             }
         }
         if status != 0 { throw SocketFailure(operation: "bind \(path)", code: errno) }
+        Thread.detachNewThread { [descriptor, taken] in
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            while true {
+                let count = recv(descriptor, &bytes, bytes.count, 0)
+                if count < 0 && errno == EINTR { continue }
+                if count <= 0 { break }
+                let text = String(decoding: bytes.prefix(count).prefix { $0 != 0 }, as: UTF8.self)
+                taken.records.withLock { $0.append(text) }
+            }
+            close(descriptor)
+        }
     }
 
     deinit {
-        close(descriptor)
+        // Ends the thread's waiting.
+        shutdown(descriptor, Int32(SHUT_RDWR))
         unlink(path)
     }
 
     /// Waits for a record.
     func hears(_ condition: (String) -> Bool) -> Bool {
-        ServerRun.waits {
-            listen()
-            return records.contains(where: condition)
-        }
-    }
-
-    /// Takes what is there.
-    func listen() {
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        while true {
-            let count = recv(descriptor, &bytes, bytes.count, Int32(MSG_DONTWAIT))
-            if count <= 0 { return }
-            records.append(String(decoding: bytes.prefix(count).prefix { $0 != 0 }, as: UTF8.self))
-        }
+        ServerRun.waits { records.contains(where: condition) }
     }
 }
 

@@ -12,7 +12,7 @@ import Testing
     /// Waits, with `meanwhile` in between.
     private func reaches(_ wanted: String, _ server: DurableServer,
                          _ meanwhile: () -> Void = { usleep(5000) }) -> Bool {
-        let end = Date().addingTimeInterval(20)
+        let end = Date().addingTimeInterval(60)
         while Date() < end {
             let now = state(server)
             if now == wanted { return true }
@@ -163,7 +163,7 @@ import Testing
         #expect(server.logs("Background AOF rewrite finished successfully"))
         // The base before it goes a moment later.
         func bases() -> [String] { server.files("appendonlydir").filter { $0.hasSuffix(".rdb") } }
-        for _ in 0..<1500 where bases().count != 1 { usleep(20_000) }
+        for _ in 0..<3000 where bases().count != 1 { usleep(20_000) }
         let base = try #require(bases().first)
         var bytes = server.contents("appendonlydir/\(base)")
         bytes[bytes.count / 2] ^= 4
@@ -173,7 +173,7 @@ import Testing
         try file.close()
         #expect(server.logs("Scrub: "))
         #expect(server.call("INFO", "persistence").contains("aof_scrub_errors:1"))
-        for _ in 0..<500 where server.files("appendonlydir").contains(base) { usleep(20_000) }
+        for _ in 0..<3000 where server.files("appendonlydir").contains(base) { usleep(20_000) }
         #expect(!server.files("appendonlydir").contains(base))
         server.kill9()
         try #require(try server.start("--appendonly", "yes"), "\(server.log)")

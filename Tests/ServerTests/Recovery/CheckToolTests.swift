@@ -134,11 +134,11 @@ import TestSupport
     /// What the tool writes to its standard error when that is a terminal.
     private func onTerminal(_ name: String, _ path: String) throws -> (status: Int32, text: String) {
         // TIOCSPTLCK and TIOCGPTN: unlocks the other end, and tells its number.
-        let master = Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        let master = Glibc.open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
         var number: UInt32 = 0
         try #require(master >= 0 && ioctl(master, 0x4004_5431, &number) == 0)
         try #require(ioctl(master, 0x8004_5430, &number) == 0)
-        let slave = Glibc.open("/dev/pts/\(number)", O_RDWR | O_NOCTTY)
+        let slave = Glibc.open("/dev/pts/\(number)", O_RDWR | O_NOCTTY | O_CLOEXEC)
         try #require(slave >= 0)
         let process = Process()
         process.executableURL = Self.tool(name)

@@ -27,7 +27,7 @@ final class DurableServer {
     @discardableResult
     func start(with arguments: [String]) throws -> Bool {
         try launch(arguments)
-        for _ in 0..<500 {
+        for _ in 0..<3000 {
             if !process.isRunning { return false }
             if log.contains("Ready to accept connections") { return connect() }
             usleep(20_000)
@@ -38,7 +38,7 @@ final class DurableServer {
     /// Starts it and connects, though it may still be loading.
     func startWithoutWaiting(_ arguments: String...) throws -> Bool {
         try launch(arguments)
-        for _ in 0..<1000 {
+        for _ in 0..<3000 {
             if !process.isRunning { return false }
             if connect() { return true }
             close(socketDescriptor)
@@ -62,12 +62,12 @@ final class DurableServer {
     }
 
     private func connect() -> Bool {
-        socketDescriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        socketDescriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var patience = timeval(tv_sec: 10, tv_usec: 0)
+        var patience = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(socketDescriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         return withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -171,7 +171,7 @@ final class DurableServer {
 
     /// Waits until the log has `text`.
     func logs(_ text: String) -> Bool {
-        for _ in 0..<1500 {
+        for _ in 0..<3000 {
             if log.contains(text) { return true }
             usleep(20_000)
         }

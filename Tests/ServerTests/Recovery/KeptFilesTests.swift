@@ -13,7 +13,7 @@ import TestSupport
     }
 
     private func waits(_ condition: () -> Bool) -> Bool {
-        let end = Date().addingTimeInterval(20)
+        let end = Date().addingTimeInterval(60)
         while Date() < end {
             if condition() { return true }
             usleep(20_000)
@@ -143,7 +143,7 @@ import TestSupport
         #expect(run)
         var refusals: [String] = [], percents: [Double] = []
         let began = Date()
-        while Date().timeIntervalSince(began) < 30 {
+        while Date().timeIntervalSince(began) < 120 {
             let reply = server.call("GET", "key:1")
             if reply.hasPrefix("-LOADING") { refusals.append(reply) } else if !reply.isEmpty { break }
             let info = server.call("INFO", "persistence")

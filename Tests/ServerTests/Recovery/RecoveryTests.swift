@@ -182,18 +182,11 @@ import Testing
 
     // MARK: Children
 
-    /// True as soon as `condition` is; false if it is not within five seconds.
-    private func eventually(_ condition: () -> Bool) -> Bool {
-        for _ in 0..<250 {
-            if condition() { return true }
-            usleep(20_000)
-        }
-        return condition()
-    }
+    private func eventually(_ condition: () -> Bool) -> Bool { ServerRun.waits(condition) }
 
     @Test func aKilledChildIsNoHarm() throws {
         let server = try DurableServer()
-        try #require(try server.start("--appendonly", "yes", "--rdb-key-save-delay", "100000"))
+        try #require(try server.start("--appendonly", "yes", "--rdb-key-save-delay", "1000000"))
         for number in 0..<100 { server.call("SET", "key\(number)", "value") }
         #expect(server.call("BGSAVE") == "Background saving started")
         #expect(server.call("BGSAVE") == "ERR Background save already in progress"

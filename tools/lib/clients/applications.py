@@ -116,10 +116,10 @@ def celery_groups_and_chords(server):
         from celery import chord, group
         site.run("celery", "-A", "work_celery", "worker", "--pool", "solo", "--loglevel", "WARNING",
                  "--without-gossip", "--without-mingle")
-        assert module.add.delay(2, 3).get(timeout=40) == 5
-        assert group(module.add.s(n, n) for n in range(20)).apply_async().get(timeout=30) == [n * 2 for n in range(20)]
-        assert chord((module.add.s(n, 1) for n in range(10)), module.total.s()).apply_async().get(timeout=30) == 55
-        assert module.stubborn.delay(7).get(timeout=30) == 7
+        assert module.add.delay(2, 3).get(timeout=120) == 5
+        assert group(module.add.s(n, n) for n in range(20)).apply_async().get(timeout=120) == [n * 2 for n in range(20)]
+        assert chord((module.add.s(n, 1) for n in range(10)), module.total.s()).apply_async().get(timeout=120) == 55
+        assert module.stubborn.delay(7).get(timeout=120) == 7
 
 
 def huey_tasks(server):
@@ -127,9 +127,9 @@ def huey_tasks(server):
         import work_huey as module
         site.run("huey_consumer", "work_huey.huey", "-w", "2", "-d", "0.05")
         results = [module.add(n, 1) for n in range(30)]
-        assert [result.get(blocking=True, timeout=30) for result in results] == list(range(1, 31))
+        assert [result.get(blocking=True, timeout=120) for result in results] == list(range(1, 31))
         later = module.add.schedule((1, 1), delay=1)
-        assert later.get(blocking=True, timeout=20) == 2
+        assert later.get(blocking=True, timeout=120) == 2
         module.stubborn("tries")
         wait_for(lambda: module.huey.storage.conn.get("tries") == b"3", 20, "the third try")
 

@@ -29,7 +29,7 @@ def snapshots(board, which, configuration):
             [("SET", "a", i) for i in range(3)] + [("GET", "a")]), {"rdb_changes_since_last_save": 3})
         # Behind the start's second, so that the time of the last save can be seen to move.
         time.sleep(1.1)
-        probe.set("rdb-key-save-delay", 1000)
+        probe.set("rdb-key-save-delay", 2500)
         before = probe.info()
         probe.call("BGSAVE")
         # Both systems look after the child about once a second.
@@ -49,7 +49,7 @@ def snapshots(board, which, configuration):
                 seen[name] = max(seen.get(name, 0.0), float(now.get(name, 0)))
             return now["rdb_bgsave_in_progress"] == "0" or all(
                 value > 0 for name, value in seen.items() if name != "current_cow_size_age")
-        until(lambda: dirty(sees), 30)
+        until(lambda: dirty(sees), 60)
         # Its last report grows old when the child stands still.
         for signal_number in (signal.SIGSTOP, signal.SIGCONT):
             for child in children(probe.server.process.pid):
@@ -102,14 +102,14 @@ def loading(board, which, configuration):
     with Probe(board, which, {}, configuration, directory=directory) as probe:
         board.true("loading", "0 when it is done", probe.field("loading"), probe.field("loading") == "0")
         probe.fill(3000, "x" * 200)
-        probe.client.pipeline([("SET", f"dies{i}", "v", "PX", 1500) for i in range(5)])
         probe.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        probe.client.pipeline([("SET", f"dies{i}", "v", "PX", 1500) for i in range(5)])
         probe.call("SAVE")
         size = os.path.getsize(os.path.join(directory, "dump.rdb"))
         probe.server.kill()
     time.sleep(1.6)
     began = time.time()
-    options = {"key-load-delay": 1500, "loading-process-events-interval-bytes": 1024}
+    options = {"key-load-delay": 4000, "loading-process-events-interval-bytes": 1024}
     server = Server(which, options, directory, configuration)
     server.start(wait=False)
     with Probe(board, which, server=server, wait=False) as probe:
@@ -187,7 +187,7 @@ def info_of(probe, name):
 
 
 def rewrites(probe):
-    probe.set("rdb-key-save-delay", 1000)
+    probe.set("rdb-key-save-delay", 2500)
     before = probe.info()
     seen = {"aof_current_rewrite_time_sec": -1.0, "current_save_keys_total": 0.0}
     probe.call("BGREWRITEAOF")

@@ -107,11 +107,6 @@ enum ACLUsers {
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 }
 
-extension User {
-    /// `user NAME RULES`, as ACL LIST and ACL files have it.
-    var line: [UInt8] { Array("user ".utf8) + name + [UInt8(ascii: " ")] + rules.description }
-}
-
 extension ServerCore {
     /// After any change of users: what sessions may do is derived anew; those whose user is gone, or that listen to
     /// what they may no longer, end.

@@ -85,9 +85,11 @@ enum ClientCommands {
         call.reply.ok()
     }
 
-    /// CLIENT IMPORT-SOURCE: there is no import mode that a client could be the source of.
+    /// CLIENT IMPORT-SOURCE: the client brings the data of another server (`import-mode`).
     static func importSource(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        if try onOrOff(call, 2) { throw .text("ERR Server is not in import mode") }
+        let isSource = try onOrOff(call, 2)
+        if isSource && !core.engine.isImporting { throw .text("ERR Server is not in import mode") }
+        core.engine.current.isImportSource = isSource
         call.reply.ok()
     }
 

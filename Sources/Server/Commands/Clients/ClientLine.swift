@@ -114,6 +114,7 @@ enum ClientLine {
         if socket.isUnix { flags += "U" }
         if session.noEvict { flags += "e" }
         if session.noTouch { flags += "T" }
+        if session.isImportSource { flags += "I" }
         return flags.isEmpty ? "N" : flags
     }
 }

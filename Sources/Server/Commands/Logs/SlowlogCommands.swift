@@ -40,6 +40,10 @@ enum SlowlogCommands {
     }
 
     static func reply(_ log: SlowLog, count: Int, _ call: Call) {
+        if log.entries.isEmpty {
+            call.reply.array(0)
+            return
+        }
         let shown = log.entries.suffix(count).reversed()
         call.reply.array(shown.count)
         for entry in shown {

@@ -61,7 +61,7 @@ extension RDBInput {
                               _ seed: HashSeed) -> Bool {
         withUnsafeTemporaryAllocation(byteCount: 48, alignment: 8) { buffer in
             let scratch = buffer.baseAddress.unsafelyUnwrapped
-            let text = pack.get(at).text(scratch), hash = SipHash.hash(text, seed)
+            let text = pack.get(at).text(scratch), hash = hash(text, seed)
             let entry = hash & 0xffff_ffff_0000_0000 | UInt64(UInt32(truncatingIfNeeded: at))
             var index = Int(truncatingIfNeeded: hash) & mask
             while slots[index] != 0 {
@@ -72,6 +72,21 @@ extension RDBInput {
             slots[index] = entry
             return true
         }
+    }
+
+    /// Seeded, so that nobody can choose texts that fall together; for short ones, which most are, one multiplication.
+    @inline(__always)
+    private static func hash(_ text: Bytes, _ seed: HashSeed) -> UInt64 {
+        guard let start = text.baseAddress, text.count <= 16 else { return SipHash.hash(text, seed) }
+        var first: UInt64 = 0, last: UInt64 = 0
+        if text.count >= 8 {
+            first = start.loadUnaligned(as: UInt64.self)
+            last = start.loadUnaligned(fromByteOffset: text.count - 8, as: UInt64.self)
+        } else {
+            for index in 0..<text.count { first = first &<< 8 | UInt64(text[index]) }
+        }
+        let product = (first ^ seed.k0).multipliedFullWidth(by: last ^ seed.k1 &+ UInt64(text.count))
+        return product.high ^ product.low
     }
 
     /// A string that is an element of a collection.
