@@ -162,7 +162,7 @@ import TestSupport
         var random = RandomSource(seed: 13)
         var bytes = file(900, &random)
         bytes.removeLast(bytes.count / 3)
-        let growth = heapGrowth(tries: 3) { _ = outcome(bytes, .threeThreads) }
+        let growth = heapGrowth { _ = outcome(bytes, .threeThreads) }
         #expect(growth <= 0)
     }
 
