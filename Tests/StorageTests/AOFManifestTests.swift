@@ -73,6 +73,7 @@ import TestSupport
         ("file a seq 1\n", 1, "Invalid AOF manifest file format"),
         ("# x\n\n", 2, "Invalid AOF manifest file format"),
         ("file a seq 1 type i x\n", 1, "Invalid AOF manifest file format"),
+        ("file a seq 1 type b\u{ff}endonly.aof.2.incr.aof seq 2 type i\n", 1, "Invalid AOF manifest file format"),
         ("file a seq 0 type i\n", 1, "Invalid AOF manifest file format"),
         ("file a seq -4 type i\n", 1, "Invalid AOF manifest file format"),
         ("file a seq 99999999999999999999 type i\n", 1, "Invalid AOF manifest file format"),

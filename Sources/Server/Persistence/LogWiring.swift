@@ -17,19 +17,22 @@ import Storage
 extension Persistence {
     /// Hands the records over, if the log can take them.
     func flush() {
-        let engine = core.engine
-        guard let log else {
+        guard let roundsLog else {
             engine.pendingLogStart = engine.logEnd
             engine.pendingLog.removeAll()
             return
         }
+        roundsLog._withUnsafeGuaranteedRef { flush($0) }
+    }
+
+    private func flush(_ log: AppendLog) {
         if holdsLog { backup.logProgressed() }
         if !holdsLog, log.flush(&engine.pendingLog, writers: engine.writersInTick) { core.loop.stayAwake() }
         if engine.pendingLog.isEmpty { engine.beginWriters() }
         if engine.syncWanted > log.durableOffset { log.requestSync() }
         engine.pendingLogStart = log.takenOffset
         engine.acknowledged = log.acknowledgedOffset
-        core.awaitsSyncs = log.policy == .always
+        core.awaitsSyncs = log.acknowledgesDurable
         core.syncsUsuallyTake = log.syncsUsuallyTake
         if log.isHealthy != lastWriteSucceeded { healthChanged() }
         let isBehind = engine.logEnd.rawValue &- log.writtenOffset.rawValue > UInt64(backlogLimit)

@@ -38,13 +38,19 @@ package final class Persistence {
         case finishing
     }
 
-    unowned let core: ServerCore
+    /// It owns this, and outlives it. Unsafe, for a safe one is counted at each use, many times a round.
+    unowned(unsafe) let core: ServerCore
+    let engine: Engine
     let fileSystem: any FileSystem
     let disk: DiskQueue
 
     // MARK: The log
 
-    var log: AppendLog?
+    var log: AppendLog? {
+        didSet { roundsLog = log.map { .passUnretained($0) } }
+    }
+    /// The same, for what is done every round: it is called without being retained.
+    private(set) var roundsLog: Unmanaged<AppendLog>?
     var logMode = LogMode.off
     var directory: AOFDirectory
     var manifest: AOFManifest
@@ -156,6 +162,7 @@ package final class Persistence {
 
     init(_ core: ServerCore, fileSystem: any FileSystem) {
         self.core = core
+        engine = core.engine
         self.fileSystem = fileSystem
         disk = DiskQueue(core)
         directory = AOFDirectory(fileSystem, serverDirectory: ".", name: "appendonlydir", filename: "appendonly.aof")
@@ -163,7 +170,6 @@ package final class Persistence {
     }
 
     var configuration: Configuration { core.configuration }
-    var engine: Engine { core.engine }
 
     /// Ten times a second, or as `hz` says.
     func cron() {

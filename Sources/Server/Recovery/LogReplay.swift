@@ -118,7 +118,7 @@ struct LogReplay {
     /// False: files behind this one don't count any more.
     private mutating func load(_ entry: AOFManifest.Entry, _ index: Int) throws(StorageError) -> Bool {
         let path = directory.path(entry)
-        let file = try run.load(path, in: fileSystem, isFirst: index == 0, chain.expectation(for: entry))
+        let file = try run.load(path, in: fileSystem, isBase: entry.kind == .base, chain.expectation(for: entry))
         guard let failure = file.end.error(path) else {
             if file.end.filler > 0 && repairs {
                 filled.append((entry, file.end))

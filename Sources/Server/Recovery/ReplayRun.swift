@@ -41,7 +41,7 @@ struct ReplayRun {
         var checksum: UInt32?
     }
 
-    mutating func load(_ path: String, in fileSystem: any FileSystem, isFirst: Bool,
+    mutating func load(_ path: String, in fileSystem: any FileSystem, isBase: Bool,
                        _ expectation: SealExpectation) throws(StorageError) -> File {
         let file = try fileSystem.open(path, .read)
         defer { fileSystem.close(file) }
@@ -55,7 +55,7 @@ struct ReplayRun {
         keyDelay = Recovery.keyDelay(core)
         var first: AOFItem? = try reader.next()
         if first == .preamble {
-            guard isFirst else {
+            guard isBase else {
                 throw StorageError(.load, path, at: 0, .corrupt("an RDB file where records belong"))
             }
             try loadPreamble(&reader, path)

@@ -337,6 +337,11 @@ package struct AOFManifest: Equatable, Sendable {
         guard let words = SplitArguments.split(line), words.count >= 6, words.count % 2 == 0 else {
             throw refuse(malformed)
         }
+        // Two lines that became one would lose a file without a word.
+        for key in ["file", "seq", "type"] as [StaticString] {
+            let places = stride(from: 0, to: words.count, by: 2).filter { words[$0].equalsIgnoringCase(key) }
+            if places.count > 1 { throw refuse(malformed) }
+        }
         var name: String?, sequence: Int64?, kindByte: UInt8?, startOffset: Int64?, endOffset: Int64?
         var id: UInt64?, bytes: Int64?, crc: UInt64?, covers: Int64?
         for index in stride(from: 0, to: words.count, by: 2) {

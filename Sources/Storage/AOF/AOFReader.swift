@@ -94,7 +94,7 @@ package struct AOFEnd: Equatable, Sendable {
         return end
     }
 
-    /// Only the log's first file may begin with an RDB file.
+    /// Only a BASE may begin with an RDB file: an increment that does is a BASE that a damaged manifest calls one.
     package static let misplacedPreamble =
         AOFEnd(.corrupt, keep: 0, offset: 0, "format error: an RDB file where records belong")
 

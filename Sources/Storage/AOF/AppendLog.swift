@@ -209,8 +209,9 @@ package final class AppendLog: @unchecked Sendable {
     /// Any thread.
     package var durableOffset: LogOffset { LogOffset(durable.load(ordering: .acquiring)) }
     /// Replies that wait for offsets up to this may leave.
-    @inline(__always)
-    package var acknowledgedOffset: LogOffset { sharedPolicy == .always ? durableOffset : writtenOffset }
+    package var acknowledgedOffset: LogOffset { acknowledgesDurable ? durableOffset : writtenOffset }
+    /// `always`
+    package var acknowledgesDurable: Bool { if case .always = sharedPolicy { true } else { false } }
     /// Any thread; no lock.
     @inline(__always)
     package var isHealthy: Bool { healthy.load(ordering: .acquiring) }

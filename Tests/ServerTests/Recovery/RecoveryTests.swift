@@ -159,6 +159,21 @@ import Testing
         #expect(server.files("appendonlydir") == files)
     }
 
+    /// It was loaded, and the increments that a damaged manifest had lost were not missed.
+    @Test func aBaseThatTheManifestCallsAnIncrementStopsTheStart() throws {
+        let server = try DurableServer()
+        try #require(try server.start("--appendonly", "yes", "--aof-seal", "no"))
+        server.call("SET", "a", "1")
+        server.call("BGREWRITEAOF")
+        #expect(server.logs("Background AOF rewrite finished successfully"))
+        server.call("SET", "a", "2")
+        server.kill9()
+        try server.write(Array("file appendonly.aof.2.base.rdb seq 2 type i\n".utf8),
+                         to: "appendonlydir/appendonly.aof.manifest")
+        #expect(try !server.start("--appendonly", "yes"))
+        #expect(server.log.contains("appendonly.aof.2.base.rdb at byte 0: an RDB file where records belong"))
+    }
+
     @Test func aMissingFileStopsTheStart() throws {
         let server = try DurableServer()
         try started(server)

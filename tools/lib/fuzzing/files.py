@@ -16,10 +16,12 @@ from servers import ROOT, Server, info, wait_for
 
 class Seed:
     """A good file, and how a server is started on it. `kind`: rdb, aof (one old file), incr, base, manifest.
-    `states`: for the last file of a sealed log, (size, digest) after each step of its history."""
+    `states`: for the last file of a sealed log, (size, digest) after each step of its history. `is_last`: no file
+    behind it holds anything, so that its end may be torn."""
 
-    def __init__(self, kind, path, folder=None, states=None, is_sealed=False):
+    def __init__(self, kind, path, folder=None, states=None, is_sealed=False, is_last=True):
         self.kind, self.path, self.folder, self.states, self.is_sealed = kind, path, folder, states, is_sealed
+        self.is_last = is_last
         self.data = contents(path)
         self.lock, self.known = threading.Lock(), None
 
@@ -123,7 +125,7 @@ class Case:
         chance = random.Random(f"{options.seed}/{number}")
         small = [seed for seed in seeds if len(seed.data) < 100_000]
         self.seed = chance.choice(small if small and chance.random() < 0.85 else seeds)
-        self.is_torn = self.seed.kind == "incr" and chance.random() < 0.25
+        self.is_torn = self.seed.kind == "incr" and self.seed.is_last and chance.random() < 0.25
         if self.is_torn:
             at = chance.randrange(len(self.seed.data))
             self.data = self.seed.data[:at] + bytes(chance.choice((0, 0, 1, 100, 4096)))

@@ -66,7 +66,9 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
             if increments > 1:
                 client.call("CONFIG", "SET", "rdb-key-save-delay", "1000000")
                 reply = client.call("BGREWRITEAOF")      # cut off by the end of the server
-                wait_for(lambda: newest(folder) != first, 30, f"the second increment ({reply})")
+                # The file is there before the log goes on in it; when the child is there, too, it does.
+                wait_for(lambda: server.log().count("rewriting started by pid") == 2, 60, f"the second child ({reply})")
+                assert newest(folder) != first
                 states = write_steps(client, chance, newest(folder), steps, width)
         server.kill()
     for name in os.listdir(folder):
@@ -81,7 +83,7 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
         known = states if path == last else states[-1:]
         if path == first != last:
             known = earlier + [(sys.maxsize, states[-1][1])]
-        seeds.append(Seed(kind, path, folder, known, is_sealed=True))
+        seeds.append(Seed(kind, path, folder, known, is_sealed=True, is_last=path == last))
     return seeds
 
 
