@@ -11,12 +11,13 @@
 //     empty     slabs of no size that still hold memory, `warm` of them at most WARM_BOUND
 //     cold      slabs of no size that gave theirs back: taken when no other is left, or one that is emptied and
 //               filled again and again would give it back and ask for it each time
+//     cache     a thread that allocates much (loading) takes blocks many at a time: it seldom needs the lock
 //
 // Invariants (lock held)
 //  1. A slab is in the list of its size if some but not all of its blocks are handed out, in `empty` or `cold` if none
 //     is, and in no list if all are.
 //  2. A block is free if it is in its slab's list of free blocks or its number is `fresh` or more.
-//  3. `used` is the sum of the sizes of the blocks handed out.
+//  3. `used` is the sum of the sizes of the blocks handed out; what lies in a thread's cache counts as handed out.
 #define _GNU_SOURCE
 #include "CShims.h"
 #include "Slabs.h"
@@ -135,22 +136,13 @@ static uint32_t take_slab(void) {
     return begun++;
 }
 
-void *sr_slab_allocate(size_t byteCount) {
-    if (!SR_SLABS_SERVE) return NULL;
-    unsigned class = class_of(byteCount ? byteCount : 1);
-    size_t size = size_of(class);
-    sr_slab_lock();
-    if (arena == NULL && (is_refused || !begin())) {
-        sr_slab_unlock();
-        return NULL;
-    }
+// With the lock held; NULL: there is no room.
+static void *allocate(unsigned class, size_t size) {
+    if (arena == NULL && (is_refused || !begin())) return NULL;
     uint32_t slab = partial[class];
     if (slab == NONE) {
         slab = take_slab();
-        if (slab == NONE) {
-            sr_slab_unlock();
-            return NULL;
-        }
+        if (slab == NONE) return NULL;
         notes[slab] = (struct note){.capacity = (uint16_t)(SLAB_BYTES / size), .class = (uint8_t)class};
         link_first(&partial[class], slab);
     }
@@ -163,6 +155,46 @@ void *sr_slab_allocate(size_t byteCount) {
     }
     if (++note->used == note->capacity) unlink_from(&partial[class], slab);
     atomic_store_explicit(&used, atomic_load_explicit(&used, memory_order_relaxed) + size, memory_order_relaxed);
+    return block;
+}
+
+// A thread's own free blocks, each with the address of the next.
+struct cache {
+    void *blocks[CLASS_COUNT];
+    uint16_t counts[CLASS_COUNT];
+};
+#define CACHE_REFILL 32
+#define CACHE_BOUND 64
+
+static __thread struct cache own_cache;
+static __thread struct cache *cache;
+
+static void *refill(unsigned class, size_t size) {
+    sr_slab_lock();
+    void *first = allocate(class, size);
+    for (int more = 1; first != NULL && more < CACHE_REFILL; more++) {
+        void *block = allocate(class, size);
+        if (block == NULL) break;
+        *(void **)block = cache->blocks[class];
+        cache->blocks[class] = block;
+        cache->counts[class]++;
+    }
+    sr_slab_unlock();
+    return first;
+}
+
+void *sr_slab_allocate(size_t byteCount) {
+    if (!SR_SLABS_SERVE) return NULL;
+    unsigned class = class_of(byteCount ? byteCount : 1);
+    if (cache != NULL) {
+        void *block = cache->blocks[class];
+        if (block == NULL) return refill(class, size_of(class));
+        cache->blocks[class] = *(void **)block;
+        cache->counts[class]--;
+        return block;
+    }
+    sr_slab_lock();
+    void *block = allocate(class, size_of(class));
     sr_slab_unlock();
     return block;
 }
@@ -185,9 +217,8 @@ static void cool(uint32_t slab) {
     active_slabs--;
 }
 
-void sr_slab_free(void *pointer) {
+static void give_back(void *pointer) {
     uint32_t slab = slab_of(pointer);
-    sr_slab_lock();
     struct note *note = &notes[slab];
     size_t size = size_of(note->class);
     *(void **)pointer = note->free;
@@ -203,6 +234,37 @@ void sr_slab_free(void *pointer) {
         }
     }
     atomic_store_explicit(&used, atomic_load_explicit(&used, memory_order_relaxed) - size, memory_order_relaxed);
+}
+
+void sr_slab_free(void *pointer) {
+    if (cache != NULL) {
+        unsigned class = notes[slab_of(pointer)].class;
+        if (cache->counts[class] < CACHE_BOUND) {
+            *(void **)pointer = cache->blocks[class];
+            cache->blocks[class] = pointer;
+            cache->counts[class]++;
+            return;
+        }
+    }
+    sr_slab_lock();
+    give_back(pointer);
+    sr_slab_unlock();
+}
+
+void sr_slab_begin_cache(void) { cache = &own_cache; }
+
+void sr_slab_end_cache(void) {
+    if (cache == NULL) return;
+    sr_slab_lock();
+    for (int class = 0; class < CLASS_COUNT; class++) {
+        while (cache->blocks[class] != NULL) {
+            void *block = cache->blocks[class];
+            cache->blocks[class] = *(void **)block;
+            give_back(block);
+        }
+        cache->counts[class] = 0;
+    }
+    cache = NULL;
     sr_slab_unlock();
 }
 

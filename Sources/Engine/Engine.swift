@@ -148,7 +148,7 @@ package final class Engine {
     /// Between a command's begin and the gating of its reply.
     var isRunning = false
     /// Of the command that runs, or ran last; theirs is the memory of whoever runs it.
-    private var latestArguments: Arguments?
+    var latestArguments: Arguments?
     /// For a crash report.
     package var runningArguments: Arguments? { isRunning ? latestArguments : nil }
     package let slowLog = SlowLog()
@@ -295,7 +295,7 @@ package final class Engine {
     }
 
     @inline(__always)
-    private func perform(_ command: UnsafePointer<Command>, _ id: Int, _ call: inout Call, _ start: Int,
+    func perform(_ command: UnsafePointer<Command>, _ id: Int, _ call: inout Call, _ start: Int,
                          _ session: Session) -> Bool {
         let failure = table.bodies[id]._withUnsafeGuaranteedRef { body -> CommandError? in
             do throws(CommandError) {
@@ -313,7 +313,7 @@ package final class Engine {
 
     /// Everything after the handler, in this order: log, watchers, events, waiters, the reply's gate.
     @inline(__always)
-    private func finish(_ session: Session, _ id: Int, _ arguments: Arguments, raw: Bytes?, replyStart: Int) {
+    func finish(_ session: Session, _ id: Int, _ arguments: Arguments, raw: Bytes?, replyStart: Int) {
         if keyspace.hasExpiredKeys { propagateExpired() }
         var wrote = false
         if effects.pointee.dirty != 0 || effects.pointee.recordCount != 0 {

@@ -30,6 +30,9 @@ struct FirstKeys: ~Copyable {
 
     @inline(__always)
     subscript(id: Int) -> Int { Int(places[id]) }
+
+    /// By command id; as long as this lives.
+    var all: UnsafePointer<UInt8> { UnsafePointer(places) }
 }
 
 extension Engine {

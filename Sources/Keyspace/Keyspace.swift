@@ -48,6 +48,7 @@ package struct Keyspace: ~Copyable {
     package let databases: UnsafeMutablePointer<Database>
     package let databaseCount: Int
     package let context: UnsafeMutablePointer<HashContext>
+    private let ownsContext: Bool
     /// The time all of a command, transaction or script sees.
     package var now = UnixMilliseconds(0)
     package var thresholds = Thresholds()
@@ -80,16 +81,27 @@ package struct Keyspace: ~Copyable {
 
     package init(databaseCount: Int, seed: HashSeed, random: RandomSource) {
         context = .allocate(capacity: 1)
+        ownsContext = true
         context.initialize(to: HashContext(seed: seed, random: random))
         self.databaseCount = databaseCount
         databases = .allocate(capacity: databaseCount)
         for index in 0..<databaseCount { (databases + index).initialize(to: Database(index: index, context)) }
     }
 
+    /// A keyspace without databases, in which values for another one are made, on any thread.
+    /// - Parameter context: of the other one, which lives longer. It is only read.
+    package init(makingValuesFor context: UnsafeMutablePointer<HashContext>, _ thresholds: Thresholds) {
+        self.context = context
+        ownsContext = false
+        databaseCount = 0
+        databases = .allocate(capacity: 0)
+        self.thresholds = thresholds
+    }
+
     deinit {
         for index in 0..<databaseCount { databases[index].destroy() }
         databases.deallocate()
-        context.deallocate()
+        if ownsContext { context.deallocate() }
     }
 
     package var hasExpiredKeys: Bool {

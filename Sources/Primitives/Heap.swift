@@ -50,6 +50,11 @@ package enum Heap {
     @inline(__always)
     package static func prefetch(_ pointer: UnsafeRawPointer) { sr_prefetch(pointer) }
 
+    /// The calling thread will allocate much beside others that do: until `endCache` it takes small blocks many at a
+    /// time. What it has and does not use counts as used.
+    package static func beginCache() { sr_slab_begin_cache() }
+    package static func endCache() { sr_slab_end_cache() }
+
     /// Bytes allocated through `Heap` and not freed, as the allocator rounds them.
     package static var usedBytes: Int { sr_used_memory() }
 }

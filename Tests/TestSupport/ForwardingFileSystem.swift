@@ -115,3 +115,36 @@ package final class StoppingFileSystem: ForwardingFileSystem, @unchecked Sendabl
         try super.syncDirectory(directory)
     }
 }
+
+/// Reads from some byte of a file on fail.
+package final class FailingReads: ForwardingFileSystem, @unchecked Sendable {
+    // @unchecked: a constant alone.
+    private let limit: Int
+
+    package init(_ inner: any FileSystem, behind limit: Int) {
+        self.limit = limit
+        super.init(inner)
+    }
+
+    package override func read(_ file: File, at offset: Int,
+                               into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
+        if offset + buffer.count > limit { throw StorageError(.read, file.path, at: offset, errno: EIO) }
+        return try super.read(file, at: offset, into: buffer)
+    }
+}
+
+/// A read gives few bytes at once.
+package final class ShortReads: ForwardingFileSystem, @unchecked Sendable {
+    // @unchecked: a constant alone.
+    private let limit: Int
+
+    package init(_ inner: any FileSystem, of limit: Int) {
+        self.limit = limit
+        super.init(inner)
+    }
+
+    package override func read(_ file: File, at offset: Int,
+                               into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
+        try super.read(file, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(limit)))
+    }
+}

@@ -6,6 +6,7 @@
 #include "ProcessShims.h"
 #include "Processors.h"
 #include "Reports.h"
+#include "Slabs.h"
 #if defined(__linux__)
 // Not in the Glibc module.
 #include <sys/epoll.h>

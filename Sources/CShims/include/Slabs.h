@@ -27,6 +27,9 @@ void sr_slab_facts(size_t *allocated, size_t *active);
 size_t sr_slab_used(void);
 /// Gives the memory of empty slabs back to the system.
 void sr_slab_purge(void);
+/// From here on, until the end, this thread takes and keeps blocks many at a time. They count as handed out.
+void sr_slab_begin_cache(void);
+void sr_slab_end_cache(void);
 /// Around fork(2), so that the child finds the allocator at rest.
 void sr_slab_lock(void);
 void sr_slab_unlock(void);

@@ -254,6 +254,31 @@ package struct HashTable<Element: HashElement> {
         if table == 0 { header.pointee.count0 += 1 } else { header.pointee.count1 += 1 }
     }
 
+    /// As `insert`, unless there is an element of the same key, which it looks for; false then.
+    /// - Parameter key: asked for only when an element's tag agrees.
+    @inline(__always)
+    func insertNew(_ element: UnsafeMutableRawPointer, _ hash: UInt64, key: () -> Bytes) -> Bool {
+        if mayHold(hash), locate(key(), hash) != nil { return false }
+        insert(element, hash)
+        return true
+    }
+
+    /// Some element has this hash's bucket and tag.
+    @inline(__always)
+    private func mayHold(_ hash: UInt64) -> Bool {
+        let tag = UInt8(truncatingIfNeeded: hash >> 56)
+        for table in 0..<2 {
+            guard let base = buckets(table) else { return false }
+            var bucket = Bucket(base + (Int(truncatingIfNeeded: hash) & mask(table)) * Bucket.byteCount)
+            while true {
+                if bucket.candidates(tag) != 0 { return true }
+                guard let next = bucket.next else { break }
+                bucket = next
+            }
+        }
+        return false
+    }
+
     package func insert(_ element: UnsafeMutableRawPointer) { insert(element, hash(Element.key(element))) }
 
     /// Takes the element with `key` out; it is the caller's from now on.

@@ -136,9 +136,11 @@ package struct SortedSet {
 
     // MARK: Changing
 
-    static func randomLevels(_ context: UnsafeMutablePointer<HashContext>) -> Int {
+    /// As good as random: bits of the member's keyed hash, which neither its bucket nor its tag is made of. (So a set
+    /// can be built by a thread that shares no state with others.)
+    static func levels(of hash: UInt64) -> Int {
         var levels = 1
-        var bits = context.pointee.random.next()
+        var bits = hash >> 24 | hash << 40
         while bits & 3 == 0 && levels < maximumLevels {
             levels += 1
             bits >>= 2
@@ -148,9 +150,11 @@ package struct SortedSet {
 
     /// Adds a member that is not in the set.
     package func insert(_ score: Double, _ member: Bytes) {
-        let node = SkiplistNode.create(levels: Self.randomLevels(table.context), score: score, member: member)
+        let table = table
+        let hash = table.hash(member)
+        let node = SkiplistNode.create(levels: Self.levels(of: hash), score: score, member: member)
         link(node)
-        table.insert(node.base)
+        table.insert(node.base, hash)
     }
 
     func link(_ node: SkiplistNode) {

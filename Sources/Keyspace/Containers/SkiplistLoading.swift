@@ -3,7 +3,7 @@ import Primitives
 extension SortedSet {
     /// A node that is in no set yet: what a snapshot holds of it comes member first. Link it or `discard` it.
     package static func makeNode(_ member: Bytes, _ context: UnsafeMutablePointer<HashContext>) -> SkiplistNode {
-        SkiplistNode.create(levels: randomLevels(context), score: 0, member: member)
+        SkiplistNode.create(levels: levels(of: SipHash.hash(member, context.pointee.seed)), score: 0, member: member)
     }
 
     package static func discard(_ node: SkiplistNode) { Heap.free(node.base) }

@@ -144,6 +144,7 @@ package final class Persistence {
     var loading: LoadingProgress?
     /// At the start; not in DEBUG RELOAD, which is a command of one of the clients.
     var answersWhileLoading = false
+    var loadPlan = LoadPlan()
     var lastLoadKeysLoaded = 0
     var lastLoadKeysExpired = 0
 

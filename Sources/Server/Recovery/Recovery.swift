@@ -298,6 +298,7 @@ enum Recovery {
         options.fileBytes = dump.size
         options.progressInterval = progressInterval(core)
         options.delay = keyDelay(core)
+        options.plan = persistence.loadPlan
         let file = try persistence.fileSystem.open(dump.path, .read)
         defer { persistence.fileSystem.close(file) }
         let source = try RDBCompressedFile.source(file, in: persistence.fileSystem)
@@ -364,10 +365,11 @@ enum Recovery {
     }
 
     /// Answers clients, and tells how far loading is, every five seconds.
-    static func tellProgress(_ core: ServerCore, loaded: Int, keys: Int, usedMemory: Int = 0) {
+    /// - Parameter loaded: of the file at hand; nil: as it was.
+    static func tellProgress(_ core: ServerCore, loaded: Int?, keys: Int, usedMemory: Int = 0) {
         guard var loading = core.persistence.loading else { return }
         if usedMemory > 0 { loading.usedMemory = usedMemory }
-        loading.loadedBytes = loading.finishedBytes + loaded
+        if let loaded { loading.loadedBytes = loading.finishedBytes + loaded }
         let now = MonotonicNanoseconds.now()
         if now.nanoseconds(since: loading.lastLog) > 5_000_000_000 {
             loading.lastLog = now

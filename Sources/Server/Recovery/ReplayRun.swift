@@ -11,15 +11,26 @@ struct ReplayRun {
     let engine: Engine
     var result: LogReplayResult
     var firstFailure = ""
-    private var unit: [StoredCommand] = []
+    /// Commands of a unit whose end is in a chunk to come, and where each begins in the file.
+    private var unit: [(command: StoredCommand, offset: Int)] = []
+    private var isInUnit = false
+    /// All of the unit is in the chunk at hand, and each of its commands is one that can be run.
+    private var unitIsAtHand = false
+    private let multi: Int
+    private let exec: Int
     private var nextProgress = 0
     /// `key-load-delay`
     private var keyDelay: (() -> Void)?
+
+    /// Commands whose memory is asked for at once.
+    private static let prefetched = 32
 
     init(_ core: ServerCore, _ manifest: AOFManifest) {
         self.core = core
         result = LogReplayResult(manifest: manifest)
         engine = core.engine
+        multi = engine.table.findOriginal(("MULTI" as StaticString).bytes) ?? -2
+        exec = engine.table.findOriginal(("EXEC" as StaticString).bytes) ?? -2
     }
 
     /// What one file came to.
@@ -39,20 +50,38 @@ struct ReplayRun {
         var reader = AOFReader(source, seals: expectation)
         engine.ownSession.database = 0
         unit = []
+        isInUnit = false
         nextProgress = 0
         keyDelay = Recovery.keyDelay(core)
+        var first: AOFItem? = try reader.next()
+        if first == .preamble {
+            guard isBase else {
+                throw StorageError(.load, path, at: 0, .corrupt("an RDB file where records belong"))
+            }
+            try loadPreamble(&reader, path)
+            first = nil
+        }
+        let chunks = LogChunks(reader, first: first, Foresight(engine), core.persistence.loadPlan)
+        let end = try replay(chunks, source.size, path)
+        return File(end: end, seals: chunks.reader.seals, checksum: source.checksum)
+    }
+
+    private mutating func replay(_ chunks: LogChunks, _ bytes: Int?, _ path: String) throws(StorageError) -> AOFEnd {
+        // One: cutting is most of what is to be done ahead.
+        let pipeline = LoadPipeline(chunks, workers: min(core.persistence.loadPlan.workers(forBytes: bytes), 1))
+        defer { pipeline.end() }
         while true {
-            switch try reader.next() {
-            case .annotation: break
-            case .record: try replay(reader, path)
-            case .preamble:
-                guard isBase else {
-                    throw StorageError(.load, path, at: 0, .corrupt("an RDB file where records belong"))
+            switch pipeline.next() {
+            case .chunk(let chunk):
+                try replay(chunk, path)
+                switch chunk.end {
+                case .more: pipeline.recycle(chunk)
+                case .end(let end): return end
+                case .failure(let error): throw error
                 }
-                try loadPreamble(&reader, path)
-            case .end:
-                return File(end: reader.end ?? .whole(reader.wholeEnd), seals: reader.seals,
-                            checksum: source.checksum)
+            case .nothing: Recovery.tellProgress(core, loaded: nil, keys: result.keysLoaded)
+            // The last chunk says how the file ends.
+            case .end: preconditionFailure("a log without an end")
             }
         }
     }
@@ -66,6 +95,7 @@ struct ReplayRun {
         options.fileBytes = reader.source.size
         options.progressInterval = Recovery.progressInterval(core)
         options.delay = Recovery.keyDelay(core)
+        options.plan = core.persistence.loadPlan
         core.log.write(.notice, "Reading RDB base file on AOF loading...")
         let input = reader.beginPreamble()
         let core = core
@@ -80,52 +110,84 @@ struct ReplayRun {
         swap(&core.persistence.moduleAux, &loaded.moduleAux)
     }
 
-    private mutating func replay(_ reader: borrowing AOFReader, _ path: String) throws(StorageError) {
-        let arguments = reader.arguments
-        if let keyDelay { keyDelay() }
-        if reader.consumed >= nextProgress {
-            nextProgress = reader.consumed + Recovery.progressInterval(core)
-            Recovery.tellProgress(core, loaded: reader.consumed, keys: result.keysLoaded)
-        }
-        if arguments.count == 1 {
-            if arguments[0].equalsIgnoringCase("MULTI") { return }
-            if arguments[0].equalsIgnoringCase("EXEC") {
-                for command in unit { run(command.id, command.arguments, path, reader.offset) }
-                unit = []
-                return
+    private mutating func replay(_ chunk: LogChunk, _ path: String) throws(StorageError) {
+        let commands = UnsafePointer(chunk.commands), count = chunk.count
+        var asked = 0
+        for index in 0..<count {
+            let command = commands + index
+            if let keyDelay { keyDelay() }
+            if command.pointee.end >= nextProgress {
+                nextProgress = command.pointee.end + Recovery.progressInterval(core)
+                Recovery.tellProgress(core, loaded: command.pointee.end, keys: result.keysLoaded)
             }
-        }
-        guard let id = engine.table.findRecord(arguments) else {
-            let name = String(decoding: arguments[0].prefix(128), as: UTF8.self)
-            core.log.write(.warning,
-                           "Unknown command '\(name)' reading the append only file \(FilePath.name(path))")
-            throw StorageError(.load, path, at: reader.offset, .unsupported("Unknown command '\(name)'"))
-        }
-        guard engine.table.commands[id].takes(arguments.count) else {
-            throw StorageError(.load, path, at: reader.offset, .corrupt(
-                "wrong number of arguments for '\(engine.table.rows[id].fullName)'"))
-        }
-        if reader.isInUnit {
-            unit.append(StoredCommand(id: id, arguments))
-        } else {
-            run(id, arguments, path, reader.offset)
+            if index == asked {
+                let some = min(Self.prefetched, count - index)
+                engine.prefetch(command, count: some, in: engine.ownSession.database)
+                asked += some
+            }
+            if command.pointee.arguments.count == 1 {
+                if command.pointee.id == multi {
+                    beginUnit(commands + index, before: commands + count)
+                    continue
+                }
+                if command.pointee.id == exec {
+                    endUnit(path)
+                    continue
+                }
+            }
+            if !command.pointee.isSound { throw objection(command.pointee, path) }
+            if isInUnit && !unitIsAtHand {
+                unit.append((StoredCommand(id: command.pointee.id, command.pointee.arguments), command.pointee.offset))
+            } else {
+                run(command.pointee, path)
+            }
         }
     }
 
-    private mutating func run(_ id: Int, _ arguments: Arguments, _ path: String, _ offset: Int) {
+    private mutating func beginUnit(_ start: UnsafePointer<ForeseenCommand>,
+                                    before end: UnsafePointer<ForeseenCommand>) {
+        isInUnit = true
+        var place = start + 1
+        while place < end, place.pointee.isSound, place.pointee.id != exec { place += 1 }
+        unitIsAtHand = place < end && place.pointee.isSound
+    }
+
+    private mutating func endUnit(_ path: String) {
+        isInUnit = false
+        for (command, offset) in unit {
+            var foreseen = ForeseenCommand(command.arguments, offset: offset, end: offset)
+            foreseen.id = command.id
+            run(foreseen, path)
+        }
+        unit = []
+    }
+
+    private func objection(_ command: ForeseenCommand, _ path: String) -> StorageError {
+        guard command.id < 0 else {
+            return StorageError(.load, path, at: command.offset, .corrupt(
+                "wrong number of arguments for '\(engine.table.rows[command.id].fullName)'"))
+        }
+        let name = String(decoding: command.arguments[0].prefix(128), as: UTF8.self)
+        core.log.write(.warning, "Unknown command '\(name)' reading the append only file \(FilePath.name(path))")
+        return StorageError(.load, path, at: command.offset, .unsupported("Unknown command '\(name)'"))
+    }
+
+    @inline(__always)
+    private mutating func run(_ command: ForeseenCommand, _ path: String) {
         let session = engine.ownSession
-        engine.current = session
         session.output.pointee.truncate(to: 0)
-        engine.run(session, id, arguments, raw: nil, isRetry: false, mayBlock: false)
+        engine.replay(command)
         result.records += 1
         let reply = session.output.pointee.bytes
-        if reply.count > 0, reply[0] == UInt8(ascii: "-") {
-            result.failures += 1
-            if firstFailure.isEmpty {
-                let text = String(decoding: reply.prefix(200).prefix { $0 != 13 }, as: UTF8.self)
-                firstFailure = "\(path) at byte \(offset): \(engine.table.rows[id].fullName): \(text)"
-            }
-        }
+        if reply.count > 0, reply[0] == UInt8(ascii: "-") { noteFailure(command, reply, path) }
         if reply.count > 1 << 16 { session.output.pointee.removeAll() }
+    }
+
+    private mutating func noteFailure(_ command: ForeseenCommand, _ reply: Bytes, _ path: String) {
+        result.failures += 1
+        if firstFailure.isEmpty {
+            let text = String(decoding: reply.prefix(200).prefix { $0 != 13 }, as: UTF8.self)
+            firstFailure = "\(path) at byte \(command.offset): \(engine.table.rows[command.id].fullName): \(text)"
+        }
     }
 }

@@ -121,6 +121,10 @@ package struct AOFReader: ~Copyable {
     /// Offset in the file of the window's first byte.
     private var windowOffset: Int
     private var unitStart = 0
+    /// Records of the window were handed on: it is not written to any more, but retired.
+    private var isLent = false
+    private var retired: AOFWindow?
+    private var spare: AOFWindow?
     /// Looks whether bytes in the middle of a file are records: units and ends are not judged.
     let isProbe: Bool
     package internal(set) var seals: SealState
@@ -156,9 +160,13 @@ package struct AOFReader: ~Copyable {
         buffer = Heap.allocate(AOFLimits.windowBytes)
     }
 
-    deinit { Heap.free(buffer) }
+    deinit {
+        Heap.free(buffer)
+        if let retired { Heap.free(retired.base) }
+        if let spare { Heap.free(spare.base) }
+    }
 
-    /// Of the record just read; good until `next`.
+    /// Of the record just read; good until `next`, or, after `lend`, as long as its window.
     @inline(__always)
     package var arguments: Arguments { parser.arguments }
 
@@ -439,11 +447,9 @@ package struct AOFReader: ~Copyable {
         defer { limit = seals.mode == .start || seals.mode == .sealed ? position : filled }
         if filled - position >= count { return true }
         let rest = filled - position
+        if isLent { retire() }
         if position > 0 {
-            if blocks.isOn {
-                absorbBlock()
-                blocks.position = 0
-            }
+            leaveBlock()
             buffer.copyMemory(from: buffer + position, byteCount: rest)
             windowOffset += position
             position = 0
@@ -462,8 +468,71 @@ package struct AOFReader: ~Copyable {
         return true
     }
 
+    /// What was taken is about to be behind the window's beginning.
+    private mutating func leaveBlock() {
+        if !blocks.isOn { return }
+        absorbBlock()
+        blocks.position = 0
+    }
+
     private mutating func resize(_ bytes: Int) {
         capacity = bytes
         buffer = Heap.reallocate(buffer, bytes)
     }
+
+    // MARK: Lending
+
+    /// The record just read is kept where it is by the caller, who will take the window.
+    @inline(__always)
+    package mutating func lend() { isLent = true }
+
+    /// The window of the records that were lent, once the reader is done with it; the caller's from now on. What was
+    /// read since is in another one.
+    package mutating func takeRetired() -> AOFWindow? {
+        defer { retired = nil }
+        return retired
+    }
+
+    /// Likewise, at once. Nil: nothing was lent.
+    package mutating func retireNow() -> AOFWindow? {
+        if isLent { retire() }
+        return takeRetired()
+    }
+
+    /// A window that nobody needs any more, to be used again.
+    package mutating func giveBack(_ window: AOFWindow) {
+        if spare == nil && window.capacity == AOFLimits.windowBytes {
+            spare = window
+        } else {
+            Heap.free(window.base)
+        }
+    }
+
+    /// Goes on in another window, with what was not taken yet.
+    private mutating func retire() {
+        let rest = filled - position
+        leaveBlock()
+        var next = AOFWindow(base: buffer, capacity: max(rest, AOFLimits.windowBytes))
+        if next.capacity == AOFLimits.windowBytes, let spare {
+            next = spare
+            self.spare = nil
+        } else {
+            next.base = Heap.allocate(next.capacity)
+        }
+        next.base.copyMemory(from: buffer + position, byteCount: rest)
+        retired = AOFWindow(base: buffer, capacity: capacity)
+        isLent = false
+        buffer = next.base
+        capacity = next.capacity
+        windowOffset += position
+        limit -= position
+        position = 0
+        filled = rest
+    }
+}
+
+/// Memory that records stand in; whoever holds it frees it, or gives it back to the reader.
+package struct AOFWindow {
+    package var base: UnsafeMutableRawPointer
+    package var capacity: Int
 }

@@ -82,7 +82,7 @@ package final class AOFSource {
             position += count
             if let crc = checksum { checksum = CRC32C.update(crc, Bytes(start: base, count: count)) }
         }
-        if keepsLastChunk {
+        if keepsLastChunk, count > 0 {
             lastChunk.truncate(to: 0)
             lastChunk.append(Bytes(start: base, count: count))
         }
@@ -94,10 +94,17 @@ package final class AOFSource {
         returnedStart = 0
     }
 
-    /// Bytes of a plain file at any place.
+    /// Bytes of a plain file at any place: as many as there is room for, and fewer only at the file's end.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
         let room = min(buffer.count, max(0, (size ?? 0) - offset))
-        return try fileSystem.read(file, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<room]))
+        var count = 0
+        while count < room {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[count..<room])
+            let got = try fileSystem.read(file, at: offset + count, into: rest)
+            if got == 0 { break }
+            count += got
+        }
+        return count
     }
 
     /// These bytes, read already, come next.

@@ -28,6 +28,8 @@ package final class RDBCompressedFile {
     private var zlib = z_stream()
     private var lz4: OpaquePointer?
     private var isOver = false
+    /// Was found behind bytes that were good; told when they were read.
+    private var isDamaged = false
     /// Between members or frames, where the file may end.
     private var isAtEdge = true
 
@@ -78,18 +80,19 @@ package final class RDBCompressedFile {
 
     private func read(into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
         while !isOver {
+            if isDamaged { throw corrupt("damaged \(format == .gzip ? "gzip" : "LZ4") data") }
             if start == end {
                 start = 0
                 end = try fileSystem.read(file, into: input)
                 if end == 0 {
-                    isOver = true
                     if !isAtEdge {
                         throw StorageError(.decompress, file.path, .truncated("the compressed file ends too early"))
                     }
+                    isOver = true
                     return 0
                 }
             }
-            let produced = format == .gzip ? try inflateOnce(buffer) : try decodeOnce(buffer)
+            let produced = format == .gzip ? try inflateOnce(buffer) : decodeOnce(buffer)
             if produced > 0 { return produced }
         }
         return 0
@@ -108,16 +111,19 @@ package final class RDBCompressedFile {
         if status == Z_STREAM_END {
             isAtEdge = true
         } else if status != Z_OK && status != Z_BUF_ERROR {
-            throw corrupt("damaged gzip data")
+            isDamaged = true
         }
         return Int(room - zlib.avail_out)
     }
 
-    private func decodeOnce(_ buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
+    private func decodeOnce(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
         var produced = buffer.count, consumed = end - start
         let status = LZ4F_decompress(lz4, buffer.baseAddress, &produced,
                                      input.baseAddress.unsafelyUnwrapped + start, &consumed, nil)
-        if LZ4F_isError(status) != 0 { throw corrupt("damaged LZ4 data") }
+        if LZ4F_isError(status) != 0 {
+            isDamaged = true
+            return 0
+        }
         start += consumed
         isAtEdge = status == 0
         return produced

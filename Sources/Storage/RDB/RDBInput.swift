@@ -25,6 +25,8 @@ package struct RDBInput: ~Copyable {
     private var owned: UnsafeMutableRawPointer?
     private var capacity = 0
     private let source: RDBSource?
+    /// What `source` threw: it is not asked again, or bytes might seem to go on behind those it could not read.
+    private var sourceFailure: StorageError?
     /// Offset in the file of the window's first byte.
     private var windowOffset = 0
     private var crc: UInt64 = 0
@@ -49,6 +51,8 @@ package struct RDBInput: ~Copyable {
     /// What `endRecording` will give: the consumed bytes since `startRecording` that left the window already.
     private var record = OwnedBytes(capacity: 16)
     private var recordPosition: Int?
+    /// Recording more is an error.
+    var recordLimit = Int.max
     /// For files without a checksum: don't compute one.
     package var computesChecksum = true
 
@@ -94,7 +98,9 @@ package struct RDBInput: ~Copyable {
     }
 
     private mutating func catchUp() {
-        if computesChecksum, crcPosition < position {
+        // Behind `position` already: after `rewind`.
+        guard crcPosition < position else { return }
+        if computesChecksum {
             crc = CRC64.update(crc, Bytes(start: window + crcPosition, count: position &- crcPosition))
         }
         crcPosition = position
@@ -136,19 +142,31 @@ package struct RDBInput: ~Copyable {
         let rest = limit &- position
         if rest > 0 { memmove(buffer, buffer + position, rest) }
         windowOffset &+= position
+        crcPosition &-= position
         position = 0
-        crcPosition = 0
         limit = rest
         shrinkIfIdle(count)
+        if record.count > recordLimit, recordPosition != nil { throw corrupt("more than was to be recorded") }
         while limit < count {
             if limit == capacity { grow() }
             guard let target = owned else { return false }
-            let got = try source(UnsafeMutableRawBufferPointer(start: target + limit, count: capacity &- limit))
+            let got = try ask(source, UnsafeMutableRawBufferPointer(start: target + limit, count: capacity &- limit))
             precondition(got >= 0 && got <= capacity &- limit)
             if got == 0 { return false }
             limit &+= got
         }
         return true
+    }
+
+    private mutating func ask(_ source: RDBSource,
+                              _ buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
+        if let sourceFailure { throw sourceFailure }
+        do throws(StorageError) {
+            return try source(buffer)
+        } catch {
+            sourceFailure = error
+            throw error
+        }
     }
 
     private mutating func grow() {
@@ -228,6 +246,45 @@ package struct RDBInput: ~Copyable {
         if let start = recordPosition { record.append(Bytes(start: window + start, count: position &- start)) }
         recordPosition = nil
         return record.bytes
+    }
+
+    /// Bytes recorded so far.
+    var recordedCount: Int { record.count &+ (recordPosition.map { position &- $0 } ?? 0) }
+
+    /// Goes back to where so many bytes were recorded; recording goes on from there. No byte is counted twice in the
+    /// checksum.
+    mutating func rewind(toRecorded count: Int) {
+        guard let start = recordPosition else { return }
+        let excess = recordedCount &- count
+        if excess <= position &- start {
+            position &-= excess
+            return
+        }
+        // What left the window comes back before what is in it.
+        record.append(Bytes(start: window + start, count: position &- start))
+        let rest = limit &- position
+        while capacity < excess &+ rest { grow() }
+        guard let buffer = owned else { return }
+        memmove(buffer + excess, buffer + position, rest)
+        memcpy(buffer, record.base + count, excess)
+        windowOffset &+= position &- excess
+        crcPosition &+= excess &- position
+        position = 0
+        limit = excess &+ rest
+        record.truncate(to: count)
+        recordPosition = 0
+    }
+
+    /// As `startRecording`, into memory that the caller gives, and takes with `endRecording(into:)`.
+    mutating func startRecording(into bytes: inout OwnedBytes) {
+        swap(&record, &bytes)
+        record.truncate(to: 0)
+        recordPosition = position
+    }
+
+    mutating func endRecording(into bytes: inout OwnedBytes) {
+        _ = endRecording()
+        swap(&record, &bytes)
     }
 
     // MARK: Lengths

@@ -23,6 +23,9 @@ package struct RDBLoadOptions {
     package var fileBytes: Int?
     /// Bytes between two calls of the progress function.
     package var progressInterval = 2 << 20
+    package var plan = LoadPlan()
+    /// False: key by key, as the file is read (RDBStretch.swift has the other way).
+    package var readsStretches = true
     /// Called before each key, for tests (`key-load-delay`).
     package var delay: (() -> Void)?
 
@@ -73,7 +76,9 @@ package enum RDBLoader {
             withUnsafeMutablePointer(to: &keyspace) { keyspace in
                 var visitor = LoadVisitor(path, keyspace, options, progress)
                 do throws(StorageError) {
-                    try walker.walk(&visitor)
+                    try walker.walk(&visitor) { (walker, visitor) throws(StorageError) in
+                        try visitor.loadStretch(&walker)
+                    }
                 } catch {
                     failure = error
                 }
@@ -86,12 +91,15 @@ package enum RDBLoader {
         return result
     }
 
-    /// The error with the key that it happened in.
+    static func place(_ key: String, _ type: RDBType?) -> String {
+        " (in key '\(key)'\(type.map { " of type \($0.name)" } ?? ""))"
+    }
+
+    /// The error with the key that it happened in. (What can't be decompressed is no key's fault.)
     static func told(_ error: StorageError, _ walker: borrowing RDBWalker) -> StorageError {
-        guard walker.hasKey else { return error }
+        guard walker.hasKey, error.operation != .decompress else { return error }
         var error = error
-        let kind = walker.type.map { " of type \($0.name)" } ?? ""
-        let place = " (in key '\(String(decoding: walker.key.prefix(256), as: UTF8.self))'\(kind))"
+        let place = place(String(decoding: walker.key.prefix(256), as: UTF8.self), walker.type)
         switch error.reason {
         case .truncated(let text): error.reason = .truncated(text + place)
         case .corrupt(let text): error.reason = .corrupt(text + place)
@@ -111,8 +119,13 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     /// What the next key's producers sent, if it is a stream of an older type.
     private var producers = OwnedBytes()
     private var nextProgress: Int
-    private var result = RDBLoadResult()
+    private var lastOffset = 0
     private var usedMemory = 0
+    private var result = RDBLoadResult()
+    /// So many opcodes and keys are read before a stretch is tried again, and how many it will be the next time: where
+    /// there are but few plain keys in a row, a stretch is not worth its beginning.
+    private var restBeforeStretch = 0
+    private var nextRest = 1
 
     init(_ path: String, _ keyspace: UnsafeMutablePointer<Keyspace>, _ options: RDBLoadOptions,
          _ progress: @escaping (RDBLoadProgress) -> Void) {
@@ -182,7 +195,7 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
 
     mutating func end(_ checksum: RDBChecksum, at offset: Int) {
         result.checksum = checksum
-        progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded, usedMemory: usedMemory))
+        tellProgress(offset)
     }
 
     mutating func value(of key: Bytes, _ attributes: RDBKeyAttributes, _ type: RDBType,
@@ -222,7 +235,85 @@ private struct LoadVisitor: RDBVisitor, ~Copyable {
     }
 
     private mutating func tellProgress(_ offset: Int) {
+        lastOffset = offset
         nextProgress = offset &+ options.progressInterval
         progress(RDBLoadProgress(bytes: offset, keys: result.keysLoaded, usedMemory: usedMemory))
+    }
+
+    // MARK: Stretches
+
+    /// Keys one after another, by all threads; see RDBStretch.swift. Ends before whatever is to be read by one thread.
+    mutating func loadStretch(_ walker: inout RDBWalker) throws(StorageError) {
+        if restBeforeStretch > 0 {
+            restBeforeStretch -= 1
+            return
+        }
+        // What was told of the next key's producers is applied where one thread reads it.
+        guard options.readsStretches, producers.isEmpty, RDBStretch.isPossible(walker) else { return }
+        let start = walker.input.offset
+        let context = RDBStretch.Context(walker, keyspace.pointee, options, database)
+        let failure = withUnsafeMutablePointer(to: &walker) { walker -> StorageError? in
+            let stretch = RDBStretch(walker, context)
+            do throws(StorageError) {
+                try load(stretch)
+                if let last = stretch.lastKey { walker.pointee.passed(last) }
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if walker.input.offset &- start < RDBStretch.worthwhileBytes {
+            restBeforeStretch = nextRest
+            nextRest = min(nextRest * 2, 64)
+        } else {
+            nextRest = 1
+        }
+        if let failure { throw failure }
+    }
+
+    private mutating func load(_ stretch: RDBStretch) throws(StorageError) {
+        // By this thread, which most often is all there is to do between two opcodes.
+        let first = stretch.makeChunk()
+        let goesOn = stretch.cut(first)
+        stretch.decode(first)
+        try add(first, stretch)
+        guard goesOn else { return }
+        let pipeline = LoadPipeline(stretch, workers: options.plan.workers(forBytes: options.fileBytes))
+        defer { pipeline.end() }
+        while true {
+            switch pipeline.next() {
+            case .chunk(let chunk):
+                try add(chunk, stretch)
+                pipeline.recycle(chunk)
+            case .nothing: tellProgress(lastOffset)
+            case .end: return
+            }
+        }
+    }
+
+    private mutating func add(_ chunk: RDBStretch.Chunk, _ stretch: RDBStretch) throws(StorageError) {
+        let keys = chunk.keys, count = chunk.count
+        for index in 0..<min(count, RDBStretch.prefetched) { keyspace.pointee.prefetch(keys[index].made, in: database) }
+        for index in 0..<count {
+            let ahead = index &+ RDBStretch.prefetched
+            if ahead < count { keyspace.pointee.prefetch(keys[ahead].made, in: database) }
+            if keys[index].end >= nextProgress { tellProgress(keys[index].end) }
+            if let delay = options.delay { delay() }
+            if options.replacesKeys { makeWay(for: keys[index].made.entry.key) }
+            guard keyspace.pointee.add(keys[index].made, in: database) else { throw duplicate(keys[index]) }
+            chunk.added = index &+ 1
+            result.keysLoaded += 1
+        }
+        result.keysExpired += chunk.expired
+        result.emptyKeysSkipped += chunk.emptyKeysSkipped
+        for loss in chunk.losses { lost(loss) }
+        if let failure = chunk.failure { throw failure }
+        stretch.noteAccessClock(keyspace.pointee)
+    }
+
+    private func duplicate(_ key: RDBStretch.Key) -> StorageError {
+        let name = String(decoding: key.made.entry.key.prefix(256), as: UTF8.self)
+        return StorageError(.load, path, at: key.end, .corrupt(
+            "RDB has a duplicated key in DB \(database)\(RDBLoader.place(name, key.type))"))
     }
 }

@@ -131,11 +131,36 @@ package struct RDBWalker: ~Copyable {
 
     /// Walks the whole file; what follows its end stays unread.
     package mutating func walk<Visitor: RDBVisitor & ~Copyable>(_ visitor: inout Visitor) throws(StorageError) {
+        try walk(&visitor) { (_, _) throws(StorageError) in }
+    }
+
+    /// - Parameter stretch: called before each opcode and key; it may read any number of whole keys from `input`, and
+    ///   says so (`passed`).
+    mutating func walk<Visitor: RDBVisitor & ~Copyable>(
+        _ visitor: inout Visitor, _ stretch: (inout RDBWalker, inout Visitor) throws(StorageError) -> Void
+    ) throws(StorageError) {
         try readMagic(&visitor)
-        while try readRecord(&visitor) {}
+        repeat {
+            if isBetweenKeys { try stretch(&self, &visitor) }
+        } while try readRecord(&visitor)
         stage = .checksum
         try readChecksum(&visitor)
     }
+
+    /// Nothing was read yet that belongs to the next key. (An AUX field may stand behind a key's expire.)
+    private var isBetweenKeys: Bool {
+        keyOffset == nil && attributes.expire == nil && attributes.idleSeconds == nil && attributes.frequency == nil
+            && lostAttribute == nil
+    }
+
+    /// Keys were read by somebody else, the last of them this.
+    mutating func passed(_ key: Bytes) {
+        keyBuffer.truncate(to: 0)
+        keyBuffer.append(key)
+    }
+
+    /// Of the keys that are read next; for what begins in the middle of a file.
+    mutating func begin(in database: Int) { self.database = database }
 
     /// An opcode or a key. False: it was the end mark.
     @inline(__always)

@@ -100,6 +100,15 @@ import TestSupport
         return dump + [0xff] + Array(repeating: 0, count: 8)
     }
 
+    /// As many keys, in a log that an old server wrote.
+    private static func log(keys: Int, bytes: Int) -> [UInt8] {
+        let value = String(repeating: "v", count: bytes)
+        return Array((0..<keys).map { number in
+            let key = "key:\(number)"
+            return "*3\r\n$3\r\nSET\r\n$\(key.utf8.count)\r\n\(key)\r\n$\(bytes)\r\n\(value)\r\n"
+        }.joined().utf8)
+    }
+
     static func compress(_ bytes: [UInt8], _ compression: AOFArchive.Compression, to path: String) throws {
         let disk = PosixFileSystem()
         let file = try disk.open(path, .createOrEmpty)
@@ -125,12 +134,12 @@ import TestSupport
         }
     }
 
-    /// What clients and INFO are told while a slow load goes on.
-    @Test func loadingTellsHowFarItIs() throws {
-        let server = try DurableServer()
-        try server.write(Self.dump(keys: 400, bytes: 3000), to: "dump.rdb")
-        let run = try server.startWithoutWaiting("--key-load-delay", "20000", "--loading-process-events-interval-bytes",
-                                                 "1024")
+    /// What clients and INFO are told while a slow load goes on, of a file that is long enough to be read ahead.
+    @Test(arguments: ["dump.rdb", "appendonly.aof"]) func loadingTellsHowFarItIs(_ file: String) throws {
+        let server = try DurableServer(), keys = 720, isLog = file == "appendonly.aof"
+        try server.write(isLog ? Self.log(keys: keys, bytes: 3000) : Self.dump(keys: keys, bytes: 3000), to: file)
+        let run = try server.startWithoutWaiting("--key-load-delay", "10000", "--loading-process-events-interval-bytes",
+                                                 "1024", "--appendonly", isLog ? "yes" : "no")
         #expect(run)
         var refusals: [String] = [], percents: [Double] = []
         let began = Date()
@@ -146,6 +155,6 @@ import TestSupport
         }
         #expect(refusals.contains { $0.range(of: #"\(\d+ %\)"#, options: .regularExpression) != nil }, "\(refusals)")
         #expect(percents.count > 2 && percents == percents.sorted() && (percents.last ?? 0) > (percents.first ?? 0))
-        #expect(server.logs(" seconds left") && server.call("DBSIZE") == "400")
+        #expect(server.logs(" seconds left") && server.call("DBSIZE") == "\(keys)")
     }
 }
