@@ -227,11 +227,11 @@ import Testing
     }
 
     private func waitForBlocked() throws {
-        for _ in 0..<500 {
+        for _ in 0..<3000 {
             let probe = try server.client()
             try probe.send(request(["INFO", "clients"]) + request(["QUIT"]))
             if try probe.textUntilEnd().contains("blocked_clients:1") { return }
-            usleep(5_000)
+            usleep(20_000)
         }
         Issue.record("nobody waits")
     }
