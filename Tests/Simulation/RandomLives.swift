@@ -23,7 +23,8 @@ package final class RandomLives {
         settings.usesPreamble = random.next() & 1 == 0
         settings.rewriteMinimum = [0, 700, 3000][Int(random.next(below: 3) as UInt64)]
         let ahead = [0, 60, 300, 2000, 10_000][Int(random.next(below: 5) as UInt64)]
-        settings.preallocation = .init(bytes: ahead, batchesPerSecond: Int(random.next(below: 4) as UInt64))
+        settings.preallocation = .init(bytes: ahead, batchesPerSecond: Int(random.next(below: 4) as UInt64),
+                                        writersPerBatch: 0)
         settings.bug = bug
         settings.isVerbose = isVerbose
         simulation = Simulation(settings, table)

@@ -15,13 +15,14 @@ private final class PreallocatedLog {
     var records: [[String]] = []
     private var pending = OwnedBytes(capacity: 64)
 
-    init(ahead bytes: Int, _ policy: FsyncPolicy = .always) throws {
+    init(ahead bytes: Int, batchesPerSecond: Int = 1, writersPerBatch: Int = 0) throws {
         disk = MemoryFileSystem()
         let file = try disk.open("data/log", .createToUpdate)
         try disk.syncDirectory("data")
         let framing = SealFraming(id: Self.id, file: 1, behind: SealPosition(), timestamps: false)
-        log = try AppendLog(disk, file, startingAt: LogOffset(0), policy: policy, framing: framing, isStepped: true,
-                            preallocation: .init(bytes: bytes, batchesPerSecond: 1)) {}
+        log = try AppendLog(disk, file, startingAt: LogOffset(0), policy: .always, framing: framing, isStepped: true,
+                            preallocation: .init(bytes: bytes, batchesPerSecond: batchesPerSecond,
+                                                 writersPerBatch: writersPerBatch)) {}
     }
 
     deinit { log.close() }
@@ -227,19 +228,12 @@ private func stockReading(_ bytes: [UInt8]) -> [[String]]? {
         #expect(log.disk.crashed(.nothing).bytes("data/log")?.count == end)
     }
 
-    @Test func fewBatchesMakeNoFiller() throws {
-        let disk = MemoryFileSystem()
-        let file = try disk.open("data/log", .createToUpdate)
-        let framing = SealFraming(id: 1, file: 1, behind: SealPosition(), timestamps: false)
-        let log = try AppendLog(disk, file, startingAt: LogOffset(0), policy: .always, framing: framing,
-                                isStepped: true) {}
-        defer { log.close() }
-        var pending = OwnedBytes(capacity: 64)
-        for _ in 0..<90 {
-            pending.append("*1\r\n$4\r\nPING\r\n")
-            _ = log.flush(&pending)
-            while log.step() {}
-        }
-        #expect(disk.bytes("data/log")?.count == log.currentCounters.fileBytes)
+    @Test func fewBatchesMakeNoFillerNorDoesALoneClient() throws {
+        let few = try PreallocatedLog(ahead: 500, batchesPerSecond: 100)
+        for number in 0..<90 { few.write("SET", "k", "\(number)") }
+        #expect(few.bytes.count == few.end)
+        let lone = try PreallocatedLog(ahead: 500, writersPerBatch: 3)
+        for number in 0..<200 { lone.write("SET", "k", "\(number)") }
+        #expect(lone.bytes.count == lone.end)
     }
 }

@@ -139,6 +139,8 @@ package final class AppendLog: @unchecked Sendable {
     var framing: any BatchFraming
     var head = OwnedBytes(capacity: 256)
     var preallocation: LogPreallocation
+    /// Clients that wait for the batch under way; under `always`, where they are counted.
+    var writersOfBatch = 0
 
     // Anybody's.
     /// `aof-preallocate`.
@@ -375,7 +377,7 @@ package final class AppendLog: @unchecked Sendable {
         let now = now()
         head.truncate(to: 0)
         framing.frame(bytes, at: offset, now, syncs: syncs, into: &head)
-        preallocation.count(now)
+        preallocation.count(writersOfBatch, now)
         return writeFramed(bytes, syncs: syncs)
     }
 

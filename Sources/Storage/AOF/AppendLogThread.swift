@@ -118,6 +118,7 @@ extension AppendLog {
             hasHeld = false
         }
         groupCommit.began()
+        writersOfBatch = groupCommit.underWay
     }
 
     private func noteSyncStart(_ step: Step) -> Step {

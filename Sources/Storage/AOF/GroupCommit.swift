@@ -19,7 +19,7 @@ package struct GroupCommit {
     /// Clients of the group that was released last, and how many came since.
     private var released = 0
     private var arrived = 0
-    private var underWay = 0
+    package private(set) var underWay = 0
     /// When the last client came, or if that is later, when the last group was released.
     private var lastEvent: Int64 = 0
     /// Until when the group that is to come waits; 0: it was not asked for yet.

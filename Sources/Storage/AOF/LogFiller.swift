@@ -87,15 +87,18 @@ package struct LogPreallocation: ~Copyable {
         package var bytes: Int
         /// Batches within a second, that or the one before, from which on it does.
         package var batchesPerSecond: Int
+        /// Clients with records in them, on average. Whoever writes alone, and looks at the file after each reply,
+        /// finds it as long as what it holds.
+        package var writersPerBatch: Int
 
-        package init(bytes: Int, batchesPerSecond: Int) {
+        package init(bytes: Int, batchesPerSecond: Int, writersPerBatch: Int) {
             self.bytes = bytes
             self.batchesPerSecond = batchesPerSecond
+            self.writersPerBatch = writersPerBatch
         }
 
         /// 256 KB take about as long to write as two fsyncs, and last for some hundred batches.
-        package static let usual = Rule(bytes: 256 << 10, batchesPerSecond: 100)
-        package static let none = Rule(bytes: 0, batchesPerSecond: 0)
+        package static let usual = Rule(bytes: 256 << 10, batchesPerSecond: 100, writersPerBatch: 3)
     }
 
     /// A batch of more than this does not care for the file's size.
@@ -106,9 +109,15 @@ package struct LogPreallocation: ~Copyable {
     var left = 0
     /// The disk had no room for it; until the next file.
     private var isTooMuch = false
+    /// What there was in this second, and in the one before.
+    private struct Load {
+        var batches = 0
+        var writers = 0
+    }
+
     private var second: Int64 = 0
-    private var batches = 0
-    private var batchesBefore = 0
+    private var now = Load()
+    private var before = Load()
     /// Filler for any offset: some of its bytes, from the offset's place in a line on. No data, and so not of the Heap.
     private let pattern: UnsafeMutableRawPointer
     private var isFilled = false
@@ -120,15 +129,20 @@ package struct LogPreallocation: ~Copyable {
 
     deinit { pattern.deallocate() }
 
-    /// A batch is to be written.
-    mutating func count(_ now: UnixMicroseconds) {
-        let now = now.milliseconds.seconds
-        if now != second {
-            batchesBefore = now == second + 1 ? batches : 0
-            batches = 0
-            second = now
+    /// A batch is to be written, with records of so many clients.
+    mutating func count(_ writers: Int, _ time: UnixMicroseconds) {
+        let time = time.milliseconds.seconds
+        if time != second {
+            before = time == second + 1 ? now : Load()
+            now = Load()
+            second = time
         }
-        batches += 1
+        now.batches += 1
+        now.writers += writers
+    }
+
+    private func isBusy(_ load: Load) -> Bool {
+        load.batches >= rule.batchesPerSecond && load.writers >= load.batches * rule.writersPerBatch
     }
 
     /// What is to be written behind a batch of `count` bytes that ends at `end` and is synced; empty: nothing.
@@ -138,8 +152,8 @@ package struct LogPreallocation: ~Copyable {
             // A line feed alone would stand there.
             return LogFiller.byte(at: end) == 10 ? filler(from: end, to: end + 1) : Bytes(start: nil, count: 0)
         }
-        let isBusy = max(batches, batchesBefore) >= rule.batchesPerSecond
-        let grows = mayGrow && isBusy && !isTooMuch && rule.bytes > 0 && count <= Self.largestBatch
+        let grows = mayGrow && !isTooMuch && rule.bytes > 0 && count <= Self.largestBatch
+            && (isBusy(now) || isBusy(before))
         // The line feed that would be left needs a line before it.
         if !grows && rest != 1 { return Bytes(start: nil, count: 0) }
         let size = grows ? rule.bytes : 2, line = LogFiller.lineBytes
