@@ -111,6 +111,9 @@ class Groups:
         if done.returncode:
             raise RuntimeError(f"{side}: {done.stderr.strip()}")
         seconds, cpu, answered, errors = done.stdout.split()
+        if int(cpu) == 0:
+            # The kernel had not counted yet. Once more, or the figure would be without bounds.
+            return self.run(side, case, batch, warm, count * 2)
         return {"rate": int(answered) / float(seconds), "cpu": max(int(cpu), 1) / int(answered) / 1000,
                 "errors": int(errors)}
 
