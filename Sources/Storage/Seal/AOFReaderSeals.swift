@@ -164,7 +164,7 @@ extension AOFReader {
     }
 
     private func judge(_ start: Int, _ seal: SealDamage) throws(StorageError) -> AOFEnd.Kind {
-        guard let size = source.size else { return window.count < AOFLimits.annotationBytes ? .torn : .corrupt }
+        guard source.size != nil else { return window.count < AOFLimits.annotationBytes ? .torn : .corrupt }
         // Nothing can be looked for without the file's identity.
         if seals.mode == .start && seals.expectation.id == nil && window.contains(10) { return .corrupt }
         if let behind = seal.behind {
