@@ -84,9 +84,9 @@ final class DurableServer {
         process.waitUntilExit()
     }
 
-    /// The exit status of a server that was asked to end or could not start.
+    /// The exit status of a server that was asked to end or could not start; -1 when it goes on.
     func status() -> Int32 {
-        process.waitUntilExit()
+        guard ServerRun.waits({ !process.isRunning }) else { return -1 }
         return process.terminationStatus
     }
 

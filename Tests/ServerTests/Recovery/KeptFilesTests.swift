@@ -21,12 +21,14 @@ import TestSupport
         return false
     }
 
-    /// The newest increment with a bit flipped at `share` of its length.
+    /// The newest increment with a bit flipped at `share` of what it holds.
     private func damage(_ server: DurableServer, at share: Double) throws -> String {
         let name = try #require(server.files("appendonlydir").sorted().last { $0.hasSuffix(".incr.aof") })
         let path = server.directory.path("appendonlydir/\(name)")
         var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
-        bytes[Int(Double(bytes.count) * share)] ^= 4
+        // Zeros at the end are room, not log.
+        let length = (bytes.lastIndex { $0 != 0 } ?? 0) + 1
+        bytes[Int(Double(length) * share)] ^= 4
         try server.write(bytes, to: "appendonlydir/\(name)")
         return name
     }
