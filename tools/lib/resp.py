@@ -103,7 +103,7 @@ class Client:
     def _fill(self, quiet=False):
         try:
             data = self.socket.recv(1 << 18)
-        except (TimeoutError, BlockingIOError) as error:
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError) as error:
             if quiet:
                 return False
             raise TimeoutError("no reply in time") from error
