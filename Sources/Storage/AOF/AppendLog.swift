@@ -29,7 +29,8 @@ import Glibc
 //
 // Invariants
 //  1. durable <= written <= taken. All bytes before `durable` are on the disk in files that the manifest names.
-//  2. The file holds whole batches up to `fileSize`; what may follow is a torn one, and `needsTruncation` is set.
+//  2. The file holds whole batches up to `fileSize`; what may follow is a torn one, and `needsTruncation` is set, or
+//     filler (LogFiller.swift), which the batches to come overwrite.
 //  3. No byte goes to a new file before all of the old file is durable.
 //  4. After a failed fsync no byte is written and nothing more is acknowledged until `replaceFile`.
 //  5. A batch that could not be written stays, in its place, until it is written or a new base covers it.
