@@ -154,10 +154,16 @@ class Case:
             return len(good)
         return next((at for at in range(min(len(good), len(bad))) if good[at] != bad[at]), min(len(good), len(bad)))
 
+    @property
+    def ends_between_batches(self):
+        """The last file is cut where a batch ends: it looks like one that never went on, and nobody can know better."""
+        at = len(self.data)
+        return self.is_torn and self.data == self.seed.data[:at] and at in [size for size, _ in self.seed.states]
+
     def right(self, digest, was_cut):
         """Whether a loaded state is one that may come of this damage: the whole one, or, if the end of a sealed log
         was cut, one of its history that has all before the damage."""
-        if self.seed.states and was_cut:
+        if self.seed.states and (was_cut or self.ends_between_batches):
             intact = [at for at, (size, _) in enumerate(self.seed.states) if size <= self.first_difference]
             return digest in [state for _, state in self.seed.states[intact[-1] if intact else 0:]]
         if self.seed.states:

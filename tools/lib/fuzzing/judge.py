@@ -119,8 +119,9 @@ def check(options, name, *arguments, size=0, clear=True):
         problems.append(f"{what}: died with status {status}: {text[-600:]}")
     if not IS_SANITIZED and usage.ru_maxrss * 1024 > RESIDENT + 20 * size:
         problems.append(f"{what}: {usage.ru_maxrss >> 10} MB resident")
-    # What is missing has no positions, nor has what is good and only another file than the one it is compared with.
-    is_clear = NUMBER.search(text) or "No such file or directory" in text or (status == 4 and "--diff" in arguments)
+    # What is missing or empty has no positions, nor has what is good and only another file than the one compared with.
+    is_clear = NUMBER.search(text) or "No such file or directory" in text or "empty AOF manifest" in text or (
+        status == 4 and "--diff" in arguments)
     if clear and status != 0 and not died(status) and not name.startswith("redis") and not is_clear:
         problems.append(f"{what}: status {status} without a position: {text[-300:]!r}")
     return Verdict(status, text, problems)
