@@ -39,7 +39,7 @@ package enum AOFCut {
         let temporary = FilePath.join(directory, "temp-\(name).torn")
         let source = try fileSystem.open(path, .read)
         defer { fileSystem.close(source) }
-        let end = try LogFiller.start(fileSystem, source, notBefore: start)
+        let end = try endOfWhatWasWritten(source, behind: start, in: fileSystem)
         do throws(StorageError) {
             let target = try fileSystem.open(temporary, .createOrEmpty)
             defer { fileSystem.close(target) }
@@ -53,6 +53,13 @@ package enum AOFCut {
         try fileSystem.rename(temporary, kept)
         try fileSystem.syncDirectory(directory)
         return (kept, end - start)
+    }
+
+    /// Filler at the file's end is not kept. (A file that looks compressed has none.)
+    private static func endOfWhatWasWritten(_ file: File, behind start: Int,
+                                            in fileSystem: any FileSystem) throws(StorageError) -> Int {
+        let size = try fileSystem.size(file), source = try AOFSource(file, in: fileSystem)
+        return source.size == size ? try LogFiller.start(source, size: size, notBefore: start) : size
     }
 
     private static func copy(_ source: File, from start: Int, to end: Int, into target: File,

@@ -36,46 +36,16 @@ package enum LogFiller {
 
     /// How many bytes from `start` on are filler.
     static func length(_ source: AOFSource, from start: Int) throws(StorageError) -> Int {
-        guard let size = source.size, start < size else { return 0 }
-        var end = start
-        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(1 << 16), count: 1 << 16)
-        defer { if let base = chunk.baseAddress { Heap.free(base) } }
-        while end < size {
-            let count = try source.read(at: end, into: .init(rebasing: chunk[..<min(chunk.count, size - end)]))
-            if count == 0 { break }
-            for index in 0..<count {
-                let wanted = end + index == start ? UInt8(ascii: "#") : byte(at: end + index)
-                if chunk[index] != wanted { return end + index - start }
-            }
-            end += count
-        }
-        return end - start
+        try source.runEnd(from: start) { $0 == ($1 == start ? UInt8(ascii: "#") : byte(at: $1)) } - start
     }
 
-    /// Where the filler begins that ends the file; its size: there is none.
+    /// Where the filler begins that ends the plain file; its size: there is none.
     /// - Parameter floor: not before it.
-    static func start(_ fileSystem: any FileSystem, _ file: File, notBefore floor: Int) throws(StorageError) -> Int {
-        let size = try fileSystem.size(file)
-        let start = try patternStart(fileSystem, file, size, floor)
+    static func start(_ source: AOFSource, size: Int, notBefore floor: Int) throws(StorageError) -> Int {
         // A record may end in a line feed there.
-        return size % lineBytes == 0 && size - start >= 2 ? start : size
-    }
-
-    private static func patternStart(_ fileSystem: any FileSystem, _ file: File, _ size: Int,
-                                     _ floor: Int) throws(StorageError) -> Int {
-        var start = size
-        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(1 << 16), count: 1 << 16)
-        defer { if let base = chunk.baseAddress { Heap.free(base) } }
-        while start > floor {
-            let count = min(chunk.count, start - floor)
-            let place = start - count
-            _ = try fileSystem.read(file, at: place, into: .init(rebasing: chunk[..<count]))
-            for index in stride(from: count - 1, through: 0, by: -1) where chunk[index] != byte(at: place + index) {
-                return place + index + 1
-            }
-            start = place
-        }
-        return start
+        if size % lineBytes != 0 { return size }
+        let start = try source.runStart(notBefore: floor) { $0 == byte(at: $1) }
+        return size - start >= 2 ? start : size
     }
 }
 

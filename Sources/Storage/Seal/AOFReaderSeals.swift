@@ -180,36 +180,16 @@ extension AOFReader {
     /// Nobody wrote a batch there: zeros and filler, up to the file's end.
     private func isUnwritten(from start: Int) throws(StorageError) -> Bool {
         guard let size = source.size else { return true }
-        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(1 << 16), count: 1 << 16)
-        defer { if let base = chunk.baseAddress { Heap.free(base) } }
-        var place = start
-        while place < size {
-            let got = try source.read(at: place, into: chunk)
-            if got == 0 { break }
-            for index in 0..<got where chunk[index] != 0 && chunk[index] != LogFiller.byte(at: place + index) {
-                // A batch that ended before a line feed was followed by a `#`.
-                if place + index != start || chunk[index] != UInt8(ascii: "#") { return false }
-            }
-            place += got
-        }
-        return true
+        // A batch that ended before a line feed was followed by a `#`.
+        return try source.runEnd(from: start) {
+            $0 == 0 || $0 == LogFiller.byte(at: $1) || ($1 == start && $0 == UInt8(ascii: "#"))
+        } >= size
     }
 
     /// How many zero bytes the file ends in, behind `start`.
     private func zerosAtEnd(_ start: Int) throws(StorageError) -> Int {
         guard let size = source.size else { return 0 }
-        let chunk = UnsafeMutableRawBufferPointer(start: Heap.allocate(1 << 16), count: 1 << 16)
-        defer { if let base = chunk.baseAddress { Heap.free(base) } }
-        var place = size
-        while place > start {
-            let count = min(chunk.count, place - start)
-            let got = try source.read(at: place - count, into: UnsafeMutableRawBufferPointer(rebasing: chunk[..<count]))
-            for index in stride(from: got - 1, through: 0, by: -1) where chunk[index] != 0 {
-                return size - (place - count + index + 1)
-            }
-            place -= count
-        }
-        return size - start
+        return try size - source.runStart(notBefore: start) { byte, _ in byte == 0 }
     }
 }
 
