@@ -259,7 +259,7 @@ final class ScratchDirectory {
     }
 
     /// Servers refuse a key that comes twice; so does the check.
-    @Test func theCheckRefusesWhatTheServerWould() {
+    @Test func theCheckRefusesWhatTheServerWould() throws {
         var twice = ForeignFile("REDIS0011")
         twice.plain("k", "1")
         twice.plain("k", "2")
@@ -270,5 +270,27 @@ final class ScratchDirectory {
             let copy = owned(file.finished())
             #expect(RDBCheck.run(RDBInput(copy.bytes), now: UnixMilliseconds(0)).damage?.error.isCorrupt == true)
         }
+        let place = try ScratchDirectory()
+        let path = try place.write("twice", twice.finished())
+        let report = try DumpVerify.run(path, threads: 2, skipsUnsupported: false, now: UnixMilliseconds(0),
+                                        in: fileSystem)
+        #expect(report.damage?.error.isCorrupt == true)
+    }
+
+    /// Servers leave out a collection without elements, and take its key when it comes again; the check called it a
+    /// key that comes twice.
+    @Test(arguments: [true, false]) func anEmptyKeyMayComeAgain(isFirst: Bool) throws {
+        var file = ForeignFile("REDIS0011")
+        if !isFirst { file.plain("k", "1") }
+        file.key(2, "k")
+        file.length(0)
+        if isFirst { file.plain("k", "1") }
+        let place = try ScratchDirectory()
+        let path = try place.write("again", file.finished())
+        let report = try DumpVerify.run(path, threads: 2, skipsUnsupported: false, now: UnixMilliseconds(0),
+                                        in: fileSystem)
+        let copy = owned(file.finished())
+        #expect(report.isGood)
+        #expect(RDBCheck.run(RDBInput(copy.bytes), now: UnixMilliseconds(0)).isGood)
     }
 }

@@ -134,6 +134,9 @@ enum Recovery {
             if manifest.isUpgrade, hasOld, try fileSystem.status(directory.path(directory.filename)) == nil {
                 return FoundLog(manifest: manifest, isOld: true)
             }
+            if let doubt = try AOFDirectory.doubt(manifest, in: fileSystem, directory.path) {
+                throw StorageError(.load, directory.manifestPath, .corrupt(doubt))
+            }
             return FoundLog(manifest: manifest, isOld: false)
         }
         if hasOld {

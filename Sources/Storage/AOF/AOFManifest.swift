@@ -240,6 +240,17 @@ package struct AOFManifest: Equatable, Sendable {
         increments.isEmpty && history.isEmpty && base?.name == filename
     }
 
+    /// The number in the name of an increment that would come after all that are named here; nil: `name` is no such.
+    func newerIncrement(_ name: String) -> Int64? {
+        let suffix = ".incr.aof"
+        guard name.hasPrefix(filename + "."), name.hasSuffix(suffix),
+              name.utf8.count > filename.utf8.count + 1 + suffix.utf8.count,
+              let number = Int64(name.dropFirst(filename.count + 1).dropLast(suffix.count)) else { return nil }
+        let named = increments + history.filter { $0.name.hasSuffix(suffix) }
+        if named.contains(where: { $0.sequence >= number || $0.name == name }) { return nil }
+        return number
+    }
+
     // MARK: Text
 
     package func format() -> OwnedBytes {

@@ -241,6 +241,10 @@ package struct AOFCheck {
         let manifest = try readManifest()
         self.manifest = manifest
         let directory = FilePath.directory(report.path)
+        let doubt = try attempt { check throws(StorageError) in
+            try AOFDirectory.doubt(manifest, in: check.fileSystem, directory)
+        }
+        if let doubt { throw fail("The manifest cannot be trusted: \(doubt)") }
         let entries = manifest.loadOrder
         // The last file that holds anything.
         var last = -1

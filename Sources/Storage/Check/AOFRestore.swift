@@ -52,6 +52,9 @@ package struct AOFRestore {
         if filename.hasSuffix(".manifest") { filename = String(filename.dropLast(".manifest".count)) }
         let source = AOFDirectory(fileSystem, holding: manifestPath, filename: filename)
         let manifest = try AOFDirectory.load(fileSystem, manifestPath, filename: filename)
+        if let doubt = try AOFDirectory.doubt(manifest, in: fileSystem, source.path) {
+            throw StorageError(.load, manifestPath, .corrupt(doubt))
+        }
         let pieces = try collect(manifest, source)
         let increments = pieces.filter { !$0.entry.isBaseFile }.sorted { $0.entry.sequence < $1.entry.sequence }
         let base = try choose(pieces.filter(\.entry.isBaseFile), increments)

@@ -147,11 +147,12 @@ private struct CheckVisitor: RDBVisitor, ~Copyable {
         let start = input.offset
         options.progress(start)
         report.count(attributes, type, options.now)
-        let entry = try scratch.decode(key, attributes, type, &input)
+        // An empty collection is left out by servers: its key may come again.
+        guard let entry = try scratch.decode(key, attributes, type, &input) else { return }
         guard keys.insert(key, database) else {
             throw input.corrupt("RDB has a duplicated key in DB \(database)")
         }
-        guard report.statistics != nil, let entry, options.selection.includes(key, type, database) else { return }
+        guard report.statistics != nil, options.selection.includes(key, type, database) else { return }
         report.statistics?.add(entry, database, bytes: input.offset - start)
     }
 

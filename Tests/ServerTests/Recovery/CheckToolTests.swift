@@ -10,7 +10,7 @@ import TestSupport
         ServerRun.program.deletingLastPathComponent().appendingPathComponent("swift-redis-check-\(name)")
     }
 
-    private func run(_ name: String, _ arguments: String...) throws -> (status: Int32, out: String) {
+    static func run(_ name: String, _ arguments: String...) throws -> (status: Int32, out: String) {
         let process = Process(), out = Pipe()
         process.executableURL = Self.tool(name)
         process.arguments = arguments
@@ -35,25 +35,25 @@ import TestSupport
         let good = try write(Array((record + record).utf8), place, "good.aof")
         let torn = try write(Array((record + record.dropLast(4)).utf8), place, "torn.aof")
         let broken = try write(Array((record + "garbage\r\n" + record).utf8), place, "broken.aof")
-        #expect(try run("aof", good).status == 0)
-        #expect(try run("aof", torn).status == 1 && run("aof", broken).status == 1)
+        #expect(try Self.run("aof", good).status == 0)
+        #expect(try Self.run("aof", torn).status == 1 && Self.run("aof", broken).status == 1)
         for words in [["--no-such-option", good], [], ["--fix", "--salvage", good], ["--to-sequence", "1", good],
                       ["--truncate-to-timestamp", "soon", good]] {
             let status = switch words.count {
-            case 0: try run("aof").status
-            case 2: try run("aof", words[0], words[1]).status
-            case _: try run("aof", words[0], words[1], words[2]).status
+            case 0: try Self.run("aof").status
+            case 2: try Self.run("aof", words[0], words[1]).status
+            case _: try Self.run("aof", words[0], words[1], words[2]).status
             }
             #expect(status == 2, "\(words)")
         }
-        #expect(try run("aof", place.path("none.aof")).status == 6)
-        #expect(try run("aof", "--dry-run", "--fix", torn).status == 1)
-        #expect(try run("aof", "--fix", "--yes", torn).status == 0 && run("aof", torn).status == 0)
-        #expect(try run("aof", "--help").status == 0 && run("aof", "--help").out.contains("6  a file can't be opened"))
-        #expect(try run("aof", "--verify-backup", place.path("none")).status == 6)
+        #expect(try Self.run("aof", place.path("none.aof")).status == 6)
+        #expect(try Self.run("aof", "--dry-run", "--fix", torn).status == 1)
+        #expect(try Self.run("aof", "--fix", "--yes", torn).status == 0 && Self.run("aof", torn).status == 0)
+        #expect(try Self.run("aof", "--help").status == 0 && Self.run("aof", "--help").out.contains("6  a file can't be opened"))
+        #expect(try Self.run("aof", "--verify-backup", place.path("none")).status == 6)
         // Not by root, who may write anywhere.
         let manifest = try write(Array("file good.aof seq 1 type i\n".utf8), place, "a.manifest")
-        #expect(try run("aof", "--to-sequence", "1", "--output", place.path, manifest).status == 5)
+        #expect(try Self.run("aof", "--to-sequence", "1", "--output", place.path, manifest).status == 5)
     }
 
     /// It was called fine, and the server refused it.
@@ -61,16 +61,16 @@ import TestSupport
         let place = try TemporaryDirectory()
         let strange = "*3\r\n$4\r\nS\u{5}ET\r\n$1\r\nk\r\n$1\r\nv\r\n"
         let path = try write(Array((record + strange + record).utf8), place, "strange.aof")
-        let checked = try run("aof", path)
+        let checked = try Self.run("aof", path)
         #expect(checked.status == 1)
         #expect(checked.out.contains("strange.aof at byte \(record.utf8.count): Unknown command \"S\\x05ET\"."))
         // It is well formed: not for a repair to take it off.
-        #expect(try run("aof", "--fix", "--yes", path).status == 1)
+        #expect(try Self.run("aof", "--fix", "--yes", path).status == 1)
         #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == (record + strange + record).utf8.count)
         let short = try write(Array((record + "*2\r\n$3\r\nSET\r\n$1\r\nk\r\n").utf8), place, "short.aof")
-        #expect(try run("aof", short).out.contains("Wrong number of arguments for set"))
+        #expect(try Self.run("aof", short).out.contains("Wrong number of arguments for set"))
         let torn = try write(Array((record + strange.dropLast(3)).utf8), place, "torn.aof")
-        #expect(try run("aof", "--fix", "--yes", torn).status == 0)
+        #expect(try Self.run("aof", "--fix", "--yes", torn).status == 0)
     }
 
     @Test func exitStatusesOfCheckRDB() throws {
@@ -79,14 +79,14 @@ import TestSupport
         let good = try write(bytes, place, "good.rdb")
         let other = try write(KeptFilesTests.dump(keys: 2, bytes: 10), place, "other.rdb")
         let broken = try write(Array(bytes.dropLast(20)), place, "broken.rdb")
-        #expect(try run("rdb", good).status == 0 && run("rdb", broken).status == 1)
-        #expect(try run("rdb").status == 2 && run("rdb", "--rdb-version", "99", good).status == 2)
-        #expect(try run("rdb", "--salvage", place.path("out.rdb"), broken).status == 3)
-        #expect(try run("rdb", "--diff", other, good).status == 4 && run("rdb", "--diff", good, good).status == 0)
-        #expect(try run("rdb", "--convert", place.path("no/out.rdb"), good).status == 5)
-        #expect(try run("rdb", place.path("none.rdb")).status == 6)
-        #expect(try run("rdb", "--verify", good, broken, place.path("none.rdb")).status == 1)
-        #expect(try run("rdb", "--help").out.contains("6  a file can't be opened"))
+        #expect(try Self.run("rdb", good).status == 0 && Self.run("rdb", broken).status == 1)
+        #expect(try Self.run("rdb").status == 2 && Self.run("rdb", "--rdb-version", "99", good).status == 2)
+        #expect(try Self.run("rdb", "--salvage", place.path("out.rdb"), broken).status == 3)
+        #expect(try Self.run("rdb", "--diff", other, good).status == 4 && Self.run("rdb", "--diff", good, good).status == 0)
+        #expect(try Self.run("rdb", "--convert", place.path("no/out.rdb"), good).status == 5)
+        #expect(try Self.run("rdb", place.path("none.rdb")).status == 6)
+        #expect(try Self.run("rdb", "--verify", good, broken, place.path("none.rdb")).status == 1)
+        #expect(try Self.run("rdb", "--help").out.contains("6  a file can't be opened"))
     }
 
     @Test func aRestoreTellsInJSON() throws {
@@ -95,13 +95,13 @@ import TestSupport
         for number in 0..<20 { server.call("SET", "n", "\(number)") }
         let manifest = server.directory.path("appendonlydir/appendonly.aof.manifest")
         let output = server.directory.path("then")
-        let done = try run("aof", "--json", "--to-sequence", "5", "--output", output, manifest)
+        let done = try Self.run("aof", "--json", "--to-sequence", "5", "--output", output, manifest)
         #expect(done.status == 0, "\(done.out)")
         let object = try #require(try JSONSerialization.jsonObject(with: Data(done.out.utf8)) as? [String: Any])
         #expect(object["ok"] as? Bool == true && object["last_sequence"] as? Int == 5)
         #expect(object["output"] as? String == output && (object["files"] as? [String])?.count == 2)
         #expect((object["check"] as? [String: Any])?["multi_part"] as? Bool == true)
-        let refused = try run("aof", "--json", "--to-sequence", "500", "--output", output + "2", manifest)
+        let refused = try Self.run("aof", "--json", "--to-sequence", "500", "--output", output + "2", manifest)
         let why = try #require(try JSONSerialization.jsonObject(with: Data(refused.out.utf8)) as? [String: Any])
         #expect(refused.status == 5 && why["ok"] as? Bool == false && why["error"] != nil)
         server.kill9()
@@ -122,12 +122,12 @@ import TestSupport
         var bytes = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
         let packed = server.directory.path("a.incr.aof" + (compression == .gzip ? ".gz" : ".lz4"))
         try KeptFilesTests.compress(bytes, compression, to: packed)
-        let good = try run("aof", "--json", packed)
+        let good = try Self.run("aof", "--json", packed)
         #expect(good.status == 0 && good.out.contains("\"seals\":{\"batches\":50"), "\(good.out)")
-        #expect(try run("aof", packed).out.contains("Sealed: batches 1 to 50"))
+        #expect(try Self.run("aof", packed).out.contains("Sealed: batches 1 to 50"))
         bytes[bytes.count / 2] ^= 1
         try KeptFilesTests.compress(bytes, compression, to: packed)
-        let bad = try run("aof", packed)
+        let bad = try Self.run("aof", packed)
         #expect(bad.status == 1 && bad.out.contains("batch"), "\(bad.out)")
     }
 
@@ -171,6 +171,6 @@ import TestSupport
         let short = try write(Array(record.utf8), place, "short.aof")
         #expect(try onTerminal("aof", short).text.isEmpty)
         // Not where it would be in the way.
-        #expect(try !run("aof", log).out.contains("\u{1b}") && !run("rdb", dump).out.contains("\u{1b}"))
+        #expect(try !Self.run("aof", log).out.contains("\u{1b}") && !Self.run("rdb", dump).out.contains("\u{1b}"))
     }
 }

@@ -174,6 +174,34 @@ import Testing
         #expect(server.log.contains("appendonly.aof.2.base.rdb at byte 0: an RDB file where records belong"))
     }
 
+    /// What was left of it named the base alone, in a form that other servers might have written; the increment was put
+    /// aside and its writes were gone without a word.
+    @Test(arguments: ["file appendonly.aof.2.base.rdb seq 2 type b size32c b42bac06\n",
+                      "file appendonly.aof.2.base.rdb seq 2 type b\n",
+                      "file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.1.incr.aof seq 1 type h\n"])
+    func aManifestThatLostItsNewestLineStopsTheStart(text: String) throws {
+        let server = try DurableServer()
+        try started(server)
+        server.call("SET", "a", "1")
+        server.call("BGREWRITEAOF")
+        #expect(server.logs("Background AOF rewrite finished successfully"))
+        server.call("SET", "a", "2")
+        server.kill9()
+        let manifest = "appendonlydir/appendonly.aof.manifest"
+        try server.write(Array(text.utf8), to: manifest)
+        let files = server.files("appendonlydir"), log = server.contents("appendonlydir/appendonly.aof.2.incr.aof")
+        #expect(try !server.start("--appendonly", "yes"))
+        let advice = "Add the line 'file appendonly.aof.2.incr.aof seq 2 type i'"
+        #expect(server.log.contains("appendonly.aof.manifest: ") && server.log.contains(advice))
+        let (status, said) = try CheckToolTests.run("aof", "--fix", "--yes", server.directory.path(manifest))
+        #expect(status == 1 && said.contains(advice))
+        #expect(server.files("appendonlydir") == files && server.contents(manifest) == Array(text.utf8))
+        #expect(server.contents("appendonlydir/appendonly.aof.2.incr.aof") == log)
+        try server.write(Array((text + "file appendonly.aof.2.incr.aof seq 2 type i\n").utf8), to: manifest)
+        try started(server)
+        #expect(server.call("GET", "a") == "2")
+    }
+
     @Test func aMissingFileStopsTheStart() throws {
         let server = try DurableServer()
         try started(server)
