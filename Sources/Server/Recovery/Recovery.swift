@@ -134,9 +134,7 @@ enum Recovery {
             if manifest.isUpgrade, hasOld, try fileSystem.status(directory.path(directory.filename)) == nil {
                 return FoundLog(manifest: manifest, isOld: true)
             }
-            if let doubt = try AOFDirectory.doubt(manifest, in: fileSystem, directory.path) {
-                throw StorageError(.load, directory.manifestPath, .corrupt(doubt))
-            }
+            try AOFDirectory.requireComplete(manifest, at: directory.manifestPath, in: fileSystem)
             return FoundLog(manifest: manifest, isOld: false)
         }
         if hasOld {

@@ -168,7 +168,8 @@ package struct AOFCheck {
         } catch {
             report.error = error
             let verb = error.operation == .open ? "Cannot open file" : "Cannot \(error.operation.rawValue)"
-            throw fail("\(verb) \(error.path): \(error.cause)")
+            let place = error.offset.map { " at byte \($0)" } ?? ""
+            throw fail("\(verb) \(error.path)\(place): \(error.cause)")
         }
     }
 
@@ -241,10 +242,9 @@ package struct AOFCheck {
         let manifest = try readManifest()
         self.manifest = manifest
         let directory = FilePath.directory(report.path)
-        let doubt = try attempt { check throws(StorageError) in
-            try AOFDirectory.doubt(manifest, in: check.fileSystem, directory)
+        try attempt { check throws(StorageError) in
+            try AOFDirectory.requireComplete(manifest, at: check.report.path, in: check.fileSystem)
         }
-        if let doubt { throw fail("The manifest cannot be trusted: \(doubt)") }
         let entries = manifest.loadOrder
         // The last file that holds anything.
         var last = -1

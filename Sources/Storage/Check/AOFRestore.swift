@@ -52,9 +52,7 @@ package struct AOFRestore {
         if filename.hasSuffix(".manifest") { filename = String(filename.dropLast(".manifest".count)) }
         let source = AOFDirectory(fileSystem, holding: manifestPath, filename: filename)
         let manifest = try AOFDirectory.load(fileSystem, manifestPath, filename: filename)
-        if let doubt = try AOFDirectory.doubt(manifest, in: fileSystem, source.path) {
-            throw StorageError(.load, manifestPath, .corrupt(doubt))
-        }
+        try AOFDirectory.requireComplete(manifest, at: manifestPath, in: fileSystem)
         let pieces = try collect(manifest, source)
         let increments = pieces.filter { !$0.entry.isBaseFile }.sorted { $0.entry.sequence < $1.entry.sequence }
         let base = try choose(pieces.filter(\.entry.isBaseFile), increments)
