@@ -62,9 +62,9 @@ package struct AOFDirectory: Sendable {
         }
     }
 
-    /// Refuses a manifest that nothing seals and that has lost lines, as far as its directory tells. Whoever adds a file
-    /// to a log has its manifest durable before the file's first byte: what lies beside it, holds something, and is
-    /// newer than all it names was named by a line that is gone.
+    /// Refuses a manifest that nothing seals and that has lost lines, as far as its directory tells. Whoever adds a
+    /// file to a log has its manifest durable before the file's first byte: what lies beside it, holds something, and
+    /// is newer than all it names was named by a line that is gone.
     package static func requireComplete(_ manifest: AOFManifest, at path: String,
                                         in fileSystem: any FileSystem) throws(StorageError) {
         if manifest.isTied { return }
@@ -74,8 +74,8 @@ package struct AOFDirectory: Sendable {
                   let size = try fileSystem.status(FilePath.join(directory, name))?.size, size > 0 else { continue }
             throw StorageError(.load, path, at: try fileSystem.status(path)?.size, .corrupt(
                 "it ends, but \(name) lies beside it with \(size) bytes, and is newer than every file it names: "
-                    + "the line that named it may be lost. Add the line 'file \(name) seq \(sequence) type i' at its end, "
-                    + "and those of others that are missing, or move the file away to go on without it"))
+                    + "the line that named it may be lost. Add the line 'file \(name) seq \(sequence) type i' at "
+                    + "its end, and those of others that are missing, or move the file away to go on without it"))
         }
     }
 
