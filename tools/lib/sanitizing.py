@@ -120,7 +120,8 @@ def load():
 
 def write_until_gone(address):
     """A client that writes until the server is gone."""
-    with contextlib.suppress(Disconnected, ProtocolError, TimeoutError, OSError), Client(address, timeout=120) as client:
+    gone = contextlib.suppress(Disconnected, ProtocolError, TimeoutError, OSError)
+    with gone, Client(address, timeout=120) as client:
         number = 0
         while True:
             client.pipeline([("SET", f"w{number + i}", "v" * 50) for i in range(64)])
@@ -131,8 +132,9 @@ def fill(client):
     """Half a million keys, with collections among them, as the log's base, and 200,000 commands behind it."""
     client.call("DEBUG", "POPULATE", "500000", "key", "30")
     client.call("EVAL", "for i = 1, 1000 do for j = 1, 40 do local k = i .. ':' .. j "
-                "redis.call('hset', 'h' .. i, j, k) redis.call('zadd', 'z' .. i, j, k) redis.call('rpush', 'l' .. i, k) "
-                "redis.call('sadd', 's' .. i, k) redis.call('xadd', 'x' .. i, '*', 'f', k) end end", "0")
+                "redis.call('hset', 'h' .. i, j, k) redis.call('zadd', 'z' .. i, j, k) "
+                "redis.call('rpush', 'l' .. i, k) redis.call('sadd', 's' .. i, k) "
+                "redis.call('xadd', 'x' .. i, '*', 'f', k) end end", "0")
     client.call("BGREWRITEAOF")
     wait_for(lambda: b"aof_rewrite_in_progress:0" in client.call("INFO", "persistence")[1], 300, "a rewrite")
     client.pipeline([("SET", f"key:{i % 90_000}", f"value {i}") for i in range(200_000)])
