@@ -44,7 +44,8 @@ struct note {
     uint32_t next, previous;
 };
 
-static char *arena;
+// Written once, with the lock held. Whoever has a block of ours, and asks without the lock, finds it written.
+static _Atomic(char *) first_slab;
 static struct note *notes;
 static int is_refused;
 static uint32_t end, begun;
@@ -54,6 +55,8 @@ static uint32_t warm;
 static size_t active_slabs;
 static _Atomic size_t used;
 static atomic_flag lock = ATOMIC_FLAG_INIT;
+
+static char *arena(void) { return atomic_load_explicit(&first_slab, memory_order_relaxed); }
 
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -108,7 +111,8 @@ static int begin(void) {
     }
     for (int class = 0; class < CLASS_COUNT; class++) partial[class] = NONE;
     notes = noted;
-    arena = (char *)(((uintptr_t)reserved + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1));
+    char *start = (char *)(((uintptr_t)reserved + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1));
+    atomic_store_explicit(&first_slab, start, memory_order_relaxed);
     return 1;
 }
 
@@ -128,7 +132,7 @@ static uint32_t take_slab(void) {
     }
     if (begun == end) {
         if (end + GROWTH_SLABS > SLAB_COUNT) return NONE;
-        char *start = arena + ((size_t)end << SLAB_SHIFT);
+        char *start = arena() + ((size_t)end << SLAB_SHIFT);
         if (mprotect(start, GROWTH_SLABS << SLAB_SHIFT, PROT_READ | PROT_WRITE) != 0) return NONE;
         end += GROWTH_SLABS;
     }
@@ -138,7 +142,7 @@ static uint32_t take_slab(void) {
 
 // With the lock held; NULL: there is no room.
 static void *allocate(unsigned class, size_t size) {
-    if (arena == NULL && (is_refused || !begin())) return NULL;
+    if (arena() == NULL && (is_refused || !begin())) return NULL;
     uint32_t slab = partial[class];
     if (slab == NONE) {
         slab = take_slab();
@@ -151,7 +155,7 @@ static void *allocate(unsigned class, size_t size) {
     if (block != NULL) {
         note->free = *(void **)block;
     } else {
-        block = arena + ((size_t)slab << SLAB_SHIFT) + note->fresh++ * size;
+        block = arena() + ((size_t)slab << SLAB_SHIFT) + note->fresh++ * size;
     }
     if (++note->used == note->capacity) unlink_from(&partial[class], slab);
     atomic_store_explicit(&used, atomic_load_explicit(&used, memory_order_relaxed) + size, memory_order_relaxed);
@@ -202,17 +206,18 @@ void *sr_slab_allocate(size_t byteCount) {
 int sr_slabs_serve(void) { return SR_SLABS_SERVE; }
 
 int sr_slab_owns(const void *pointer) {
-    return arena != NULL && (size_t)((const char *)pointer - arena) < ARENA_BYTES;
+    char *start = arena();
+    return start != NULL && (size_t)((const char *)pointer - start) < ARENA_BYTES;
 }
 
 static uint32_t slab_of(const void *pointer) {
-    return (uint32_t)((size_t)((const char *)pointer - arena) >> SLAB_SHIFT);
+    return (uint32_t)((size_t)((const char *)pointer - arena()) >> SLAB_SHIFT);
 }
 
 size_t sr_slab_size(const void *pointer) { return size_of(notes[slab_of(pointer)].class); }
 
 static void cool(uint32_t slab) {
-    madvise(arena + ((size_t)slab << SLAB_SHIFT), SLAB_BYTES, MADV_DONTNEED);
+    madvise(arena() + ((size_t)slab << SLAB_SHIFT), SLAB_BYTES, MADV_DONTNEED);
     link_first(&cold, slab);
     active_slabs--;
 }

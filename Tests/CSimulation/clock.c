@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CSimulation.h"
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <time.h>
 
 static _Thread_local int is_simulated;
@@ -16,13 +17,18 @@ void sr_release_clock(void) { is_simulated = 0; }
 
 // Stands before the C library's in this program alone.
 int clock_gettime(clockid_t clock, struct timespec *time) {
-    static int (*real)(clockid_t, struct timespec *);
+    // Whoever comes first asks for it, maybe several threads.
+    static int (*_Atomic found)(clockid_t, struct timespec *);
     if (is_simulated && (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC)) {
         int64_t now = clock == CLOCK_REALTIME ? unix_now : monotonic_now;
         time->tv_sec = now / 1000000000;
         time->tv_nsec = now % 1000000000;
         return 0;
     }
-    if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    int (*real)(clockid_t, struct timespec *) = atomic_load_explicit(&found, memory_order_relaxed);
+    if (!real) {
+        real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+        atomic_store_explicit(&found, real, memory_order_relaxed);
+    }
     return real(clock, time);
 }

@@ -2,9 +2,9 @@
 #pragma once
 #include <stddef.h>
 
-// Whoever looks for misuse of memory sees into malloc's blocks, not into ours: under a sanitizer malloc serves all.
+// What looks for misuse of memory sees into malloc's blocks, not into ours: under AddressSanitizer malloc serves all.
 #if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer)
 #define SR_SLABS_SERVE 0
 #endif
 #endif

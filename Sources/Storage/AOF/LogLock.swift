@@ -54,10 +54,11 @@ package final class LogLock: @unchecked Sendable {
     package func waitForDone() { pthread_cond_wait(done, mutex) }
 }
 
-/// A thread that runs one function, with every signal blocked.
+/// A thread that runs one function, with every signal blocked. Joined, or let go: then what it took goes with it.
 package final class LogThread: @unchecked Sendable {
-    // @unchecked: the body runs once, on the thread; the handle is used by the owner alone.
+    // @unchecked: the body runs once, on the thread; the handle is the owner's, and at last of whoever lets it go.
     private var handle = pthread_t()
+    private var isJoinable = false
     private let body: @Sendable () -> Void
     private let name: String
 
@@ -65,6 +66,8 @@ package final class LogThread: @unchecked Sendable {
         self.name = name
         self.body = body
     }
+
+    deinit { if isJoinable { pthread_detach(handle) } }
 
     /// - Throws: errno when the system gives no thread.
     package func start() throws(StorageError) {
@@ -86,7 +89,11 @@ package final class LogThread: @unchecked Sendable {
             retained.release()
             throw StorageError(.create, "thread \(name)", errno: status)
         }
+        isJoinable = true
     }
 
-    package func join() { pthread_join(handle, nil) }
+    package func join() {
+        pthread_join(handle, nil)
+        isJoinable = false
+    }
 }

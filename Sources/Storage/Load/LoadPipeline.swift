@@ -49,7 +49,10 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
     private static var patience: Int64 { 10 }
 
     private let stages: Stages
+    /// Asked for; there may be fewer.
+    private let workers: Int
     private let places: Int
+    /// The engine's.
     private var threads: [LogThread] = []
     /// Its "work" is the engine's (a chunk is ready), its "done" the workers' (there is room).
     private let lock = LogLock()
@@ -65,6 +68,7 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
     /// - Parameter workers: threads beside the caller's; fewer if the system gives fewer.
     package init(_ stages: Stages, workers: Int) {
         self.stages = stages
+        self.workers = workers
         places = 2 * workers + 2
         ready = Array(repeating: nil, count: places)
         Heap.beginCache()
@@ -145,7 +149,7 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
         isCutting = false
         isAllCut = isLast
         bytesUnderWay += bytes
-        if !threads.isEmpty { lock.signalDone() }
+        if workers > 0 { lock.signalDone() }
         lock.unlock()
         stages.decode(filled)
         lock.lock()

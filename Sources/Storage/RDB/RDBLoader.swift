@@ -112,7 +112,8 @@ package enum RDBLoader {
 
 private struct LoadVisitor: RDBVisitor, ~Copyable {
     private let path: String
-    private let keyspace: UnsafeMutablePointer<Keyspace>
+    // `var`, since Swift 6.3 with ThreadSanitizer crashes on changes through a `let` pointer of a ~Copyable struct.
+    private var keyspace: UnsafeMutablePointer<Keyspace>
     private let options: RDBLoadOptions
     private let progress: (RDBLoadProgress) -> Void
     private var database = 0
