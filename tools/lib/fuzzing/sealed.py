@@ -78,7 +78,8 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
                 assert newest(folder) != first
                 states = write_steps(client, chance, newest(folder), steps, width)
             if seal == "yes":
-                wait_for(lambda: reached(folder) == int(info(client, "persistence")["aof_batches"]), 60, "the last batch")
+                wait_for(lambda: reached(folder) == int(info(client, "persistence")["aof_batches"]), 60,
+                         "the last batch is known beside the log")
         server.kill()
     for name in os.listdir(folder):
         if name.startswith("temp-"):
