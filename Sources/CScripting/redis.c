@@ -100,7 +100,9 @@ static int error_reply(lua_State *lua) {
     size_t length;
     if (lua_gettop(lua) != 1 || lua_type(lua, 1) != LUA_TSTRING)
         return raise(lua, "ERR wrong number or type of arguments", 0);
-    const char *text = lua_tolstring(lua, 1, &length);
+    // An error ends where C would end it.
+    const char *text = lua_tostring(lua, 1);
+    length = strlen(text);
     lua_newtable(lua);
     if (length > 0 && *text == '-') text++, length--;
     while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r')) length--;

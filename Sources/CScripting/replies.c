@@ -77,6 +77,15 @@ static void push_double(lua_State *lua, const char *text) {
     lua_setfield(lua, -2, "double");
 }
 
+// Attributes are passed over: what they stand before is the reply.
+static void push_behind_attributes(lua_State *lua, const char **next, long count, int depth) {
+    for (long index = 0; index < 2 * count; index++) {
+        sr_push_reply(lua, next, depth + 1);
+        lua_pop(lua, 1);
+    }
+    sr_push_reply(lua, next, depth + 1);
+}
+
 // The number that a line begins with; replies are the server's own, and none is out of range.
 static long long number_of(const char *text) {
     int is_negative = *text == '-';
@@ -99,6 +108,7 @@ void sr_push_reply(lua_State *lua, const char **next, int depth) {
     case '$': if (number < 0) lua_pushboolean(lua, 0); else push_bulk(lua, next, number); break;
     case '>':
     case '*': if (number < 0) lua_pushboolean(lua, 0); else push_array(lua, next, number, depth); break;
+    case '|': push_behind_attributes(lua, next, number, depth); break;
     case '%': push_map(lua, next, number, depth); break;
     case '~': push_set(lua, next, number, depth); break;
     case '_': lua_pushnil(lua); break;

@@ -66,7 +66,9 @@ package final class Engine {
     package unowned(unsafe) var host: AnyObject?
 
     /// Records made since the server last took them, and the offset at which they begin.
-    package var pendingLog = OwnedBytes(capacity: 1 << 16)
+    package var pendingLog = OwnedBytes(capacity: Engine.usualLogBytes)
+    /// What the buffer of pending records always takes.
+    package static let usualLogBytes = 1 << 16
     package var pendingLogStart = LogOffset(0)
     /// False: nothing keeps a log, so no records are made.
     package var isLogging = false
@@ -222,6 +224,7 @@ package final class Engine {
             refuseUnknown(session, arguments)
             return
         }
+        session.lastCommandID = id
         if let refusal = admit(id, session, arguments) {
             refuse(session, id, refusal)
             return
@@ -259,7 +262,6 @@ package final class Engine {
         isRunning = true
         latestArguments = arguments
         redactedArguments = 0
-        session.lastCommandID = id
         if !isInUnit { keyspace.stamps.begin() }
         keyspace.noTouch = session.noTouch
         if isImporting { followImport(session) }
@@ -315,6 +317,8 @@ package final class Engine {
     @inline(__always)
     func finish(_ session: Session, _ id: Int, _ arguments: Arguments, raw: Bytes?, replyStart: Int) {
         if keyspace.hasExpiredKeys { propagateExpired() }
+        // Before anything that is no reply follows.
+        if session.replyMode != .on, !isInUnit { applyReplyMode(session, replyStart, id) }
         var wrote = false
         if effects.pointee.dirty != 0 || effects.pointee.recordCount != 0 {
             changesSinceSave += effects.pointee.dirty
@@ -327,7 +331,6 @@ package final class Engine {
         if isTracking { trackAfter(session, id, arguments) }
         if effects.pointee.block != nil { park(session, id, arguments) }
         if keyspace.stamps.isEnabled { gateReply(session, replyStart, wrote: wrote) }
-        if session.replyMode != .on { applyReplyMode(session, replyStart) }
     }
 
     /// Replies of writes wait for their own record, replies of reads for the last write to what they read.
@@ -367,12 +370,15 @@ package final class Engine {
         writerMark &+= 1
     }
 
-    private func applyReplyMode(_ session: Session, _ start: Int) {
+    /// - Parameter id: the command that ran; nil: it was refused.
+    private func applyReplyMode(_ session: Session, _ start: Int, _ id: Int?) {
+        // Confirmations of subscriptions are messages: whoever silenced the replies still listens.
+        let isMessage = id.map { PubSubCommands.confirms(table.rows[$0].fullName) } ?? false
         switch session.replyMode {
         case .on: break
-        case .off: session.output.pointee.truncate(to: start)
+        case .off: if !isMessage { session.output.pointee.truncate(to: start) }
         case .skip:
-            session.output.pointee.truncate(to: start)
+            if !isMessage { session.output.pointee.truncate(to: start) }
             session.replyMode = .on
         case .skipNext: session.replyMode = .skip
         }
@@ -413,7 +419,7 @@ package final class Engine {
             writeError(error, table.commands + id, session)
         }
         regate(session, start)
-        if session.replyMode != .on { applyReplyMode(session, start) }
+        if session.replyMode != .on { applyReplyMode(session, start, nil) }
     }
 
     /// The error's line; without a code that says nothing (`ERR`) if so wanted.
@@ -452,7 +458,7 @@ package final class Engine {
         count(errorLine: line.bytes)
         session.reply.error(line.bytes)
         regate(session, start)
-        if session.replyMode != .on { applyReplyMode(session, start) }
+        if session.replyMode != .on { applyReplyMode(session, start, nil) }
     }
 
     /// What the client sent is shown as it is, whatever its bytes; up to 128 of them, and never beyond a NUL.

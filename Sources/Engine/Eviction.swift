@@ -104,7 +104,10 @@ extension Engine {
     }
 
     /// Bytes in use that count: not what the log has yet to write, which eviction itself adds to.
-    package var countedMemory: Int { max(0, usedMemory() - pendingLog.capacity - uncountedMemory()) }
+    package var countedMemory: Int { max(0, usedMemory() - logMemory) }
+
+    /// Bytes for records that the log has yet to write, beyond what it takes when there are none.
+    package var logMemory: Int { max(0, pendingLog.capacity - Engine.usualLogBytes) + uncountedMemory() }
 
     @inline(never)
     package func makeRoom() -> EvictionResult {

@@ -90,7 +90,10 @@ extension Engine {
 
     /// After a command: remembers what it read, and tells its client what it changed.
     func trackAfter(_ session: Session, _ id: Int, _ arguments: Arguments) {
-        if table.commands[id].flags.contains(.readonly) { remember(session, id, arguments) }
+        // What a script reads its caller reads; the script itself only names what it might.
+        if table.commands[id].flags.contains(.readonly), table.commands[id].group != .scripting {
+            remember(session.caller ?? session, id, arguments)
+        }
         if isInUnit { return }
         if let mode = session.tracking, mode.nextIsChosen, !session.inMulti,
            !table.rows[id].fullName.hasPrefix("client|") {
@@ -124,10 +127,13 @@ extension Engine {
 
     // MARK: What changes
 
+    /// Who is behind the running command.
+    private var client: Session { current.caller ?? current }
+
     func trackChange(_ event: KeyEvent) {
         let name = Array(event.key)
         let isNobodys = event.eventClass == .expired || event.eventClass == .evicted
-        let session = isNobodys || !isRunning ? nil : current
+        let session = isNobodys || !isRunning ? nil : client
         for prefix in tracking.broadcasts.keys where name.starts(with: prefix) {
             tracking.broadcasts[prefix]?.changes[name] = session?.id ?? 0
         }
@@ -139,7 +145,7 @@ extension Engine {
         for id in readers {
             guard let client = tracking.clients[id], let mode = client.tracking, !mode.broadcasts else { continue }
             if mode.sparesOwn && client === session { continue }
-            if isRunning && client === current {
+            if isRunning && client === self.client {
                 tracking.ownChanges.append(key)
             } else {
                 sendInvalidation(to: client, [key])
@@ -151,7 +157,7 @@ extension Engine {
     func trackFlush() {
         tracking.readers = [:]
         for client in tracking.clients.values {
-            if isInUnit && client === current {
+            if isInUnit && client === self.client {
                 tracking.ownFlush = true
             } else {
                 sendInvalidation(to: client, nil)

@@ -313,6 +313,16 @@ package struct Keyspace: ~Copyable {
         return true
     }
 
+    /// Removes what an empty result takes the place of, though its time may have come: it isn't told as expired then.
+    package mutating func removeReplaced(_ key: Bytes, in database: Int) -> Bool {
+        let hash = hash(key)
+        stamps.note(hash)
+        guard let entry = databases[database].keys.find(key, hash).map({ Entry($0) }) else { return false }
+        databases[database].unlink(entry, hash)
+        discard(entry, lazily: thresholds.lazyfreeLazyServerDel)
+        return true
+    }
+
     /// Removes an entry just found, for example a list that became empty.
     package mutating func delete(_ entry: Entry, in database: Int) {
         databases[database].unlink(entry, databases[database].keys.hash(entry.key))

@@ -57,6 +57,30 @@ struct TrackingTests {
         #expect(run(loud, "EXEC") == "*2\r\n+OK\r\n+PONG\r\n" + message("k"))
     }
 
+    @Test func whatAScriptReadsItsCallerHasACopyOf() {
+        let reader = client(10)
+        for script in ["EVAL", "EVAL_RO"] {
+            _ = run(reader, script, "return redis.call('GET', 'read')", "2", "read", "named")
+            _ = told(reader)
+            _ = run(other, "MSET", "named", "1", "read", "1")
+            #expect(told(reader) == message("read"), "\(script)")
+        }
+        _ = run(reader, "EVAL", "return redis.call('SET', 'k', '1')", "1", "k")
+        _ = told(reader)
+        _ = run(other, "SET", "k", "2")
+        #expect(told(reader) == "", "a script that only writes leaves no copy")
+    }
+
+    @Test func changesByAScriptAreItsCallers() {
+        let loud = client(10), quiet = client(11) { $0.sparesOwn = true }
+        for session in [loud, quiet] {
+            _ = run(session, "GET", "k")
+            _ = told(session)
+            let reply = run(session, "EVAL", "return redis.call('SET', 'k', '1')", "1", "k")
+            #expect(reply == "+OK\r\n" + (session === loud ? message("k") : ""))
+        }
+    }
+
     @Test func chosenCommandsOnly() {
         let optIn = client(10) { $0.choice = .optIn }
         _ = run(optIn, "GET", "a")

@@ -186,14 +186,27 @@ extension AOFReading {
         #expect(try SealReading.end(bytes, expected).kind == .corrupt)
     }
 
-    @Test func garbageBehindABatchThatHadToBeSyncedIsDamage() throws {
+    @Test func remainsOfABatchBehindOneThatHadToBeSyncedAreDamage() throws {
         let log = SealedLog.sample(10, marked: false)
         var bytes = log.bytes
-        // The last batch but one, with its line whole, and everything behind it.
+        // The last batch but one, with its line whole, and the line of the last one.
         let line = try #require(bytes[log.edges[8]...].firstIndex(of: 10))
-        for index in (line + 1)..<bytes.count { bytes[index] = 7 }
+        for index in (line + 1)..<(log.edges[9] + 10) { bytes[index] = 7 }
         let end = try SealReading.end(bytes, expected)
         #expect(end.kind == .corrupt && end.keep == log.edges[8])
+    }
+
+    /// The start was refused, though nothing speaks for a batch behind the one that is not whole.
+    @Test func noiseBehindATornBatchIsTornToo() throws {
+        let log = SealedLog.sample(10, marked: false)
+        var chance = RandomSource(seed: 7)
+        for cut in log.edges[9]..<log.bytes.count {
+            let random = (0..<300).map { _ in UInt8(truncatingIfNeeded: chance.next()) }
+            for noise in [[UInt8](repeating: 255, count: 700), [9, 13], random] {
+                let end = try SealReading.end(Array(log.bytes[..<cut]) + noise, expected)
+                #expect(end.kind == .torn && end.keep == log.edges[9], "\(cut) \(noise.count)")
+            }
+        }
     }
 
     @Test func whatAnotherServerAppendsIsReadAndTold() throws {

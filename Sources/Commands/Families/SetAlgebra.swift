@@ -92,7 +92,7 @@ extension SetCommands {
             call.modified(call[1], .set, event)
         } else {
             result.destroy()
-            if keyspace.delete(call[1], in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
+            if keyspace.removeReplaced(call[1], in: call.database) {
                 call.modified(call[1], .generic, "del")
             }
         }

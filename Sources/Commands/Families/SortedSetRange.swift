@@ -341,7 +341,7 @@ extension SortedSetCommands {
             call.modified(call[target], .sortedSet, event, changes: changes)
         } else {
             result.destroy()
-            if keyspace.delete(call[target], in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
+            if keyspace.removeReplaced(call[target], in: call.database) {
                 if isRecorded { call.recordDelete(call[target], lazily: false) }
                 call.modified(call[target], .generic, "del")
             }

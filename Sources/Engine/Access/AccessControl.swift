@@ -8,8 +8,8 @@ import RESP
 //     connection → AUTH → Session.user → before each command: NOAUTH, command, keys, channels → NOPERM and ACL LOG
 //
 // 1. A session without a user (the log's replay, the server itself) may do everything.
-// 2. `Session.isRestricted` is false only for a session that is let in and whose user may do everything: then nothing
-//    is asked before a command. It is derived again (`refresh`) whenever a user changes.
+// 2. `Session.isRestricted` is false only for a session that is let in, doesn't monitor, and whose user may do
+//    everything: then nothing is asked before a command. It is derived again (`refresh`) whenever one of these changes.
 // 3. A command that waited is asked for again before it is run again, a queued one before EXEC runs it; a script's
 //    commands are its caller's.
 // 4. Arguments in which no keys can be found are refused to those who may not touch every key.
@@ -144,7 +144,8 @@ package final class AccessControl {
 
     package func refresh(_ session: Session) {
         session.mustAuthenticate = session.user != nil && !session.isAuthenticated && !isOpen
-        session.isRestricted = session.mustAuthenticate || session.user.map { !$0.rules.isUnrestricted } ?? false
+        session.isRestricted = session.mustAuthenticate || session.isMonitor
+            || session.user.map { !$0.rules.isUnrestricted } ?? false
     }
 
     /// A channel or pattern that the session listens to is no longer the user's.

@@ -11,6 +11,9 @@ extension Engine {
         let flags = table.commands[id].flags
         if session.mustAuthenticate && !flags.contains(.noAuth) { return .text("NOAUTH Authentication required.") }
         if session.inMulti, flags.contains(.noMulti) { return .text("ERR Command not allowed inside a transaction") }
+        if session.isMonitor, !flags.isDisjoint(with: [.readonly, .write, .mayReplicate]) {
+            return .text("ERR Replica can't interact with the keyspace")
+        }
         guard let user = session.user else { return nil }
         if let denial = access.denial(user, id, arguments) {
             note(denial, user, id, session, arguments)

@@ -119,7 +119,6 @@ extension Engine {
 
     /// Writes something unasked to a session.
     package func push(to session: Session, _ tellsOfWrite: Bool, _ write: (ReplyWriter) -> Void) {
-        if session.replyMode != .on && session.version == .resp2 { return }
         let start = session.output.pointee.count
         write(session.reply)
         // What the running command's own client gets is gated with its reply.

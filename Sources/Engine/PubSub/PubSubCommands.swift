@@ -68,6 +68,9 @@ package enum PubSubCommands {
 
     // MARK: Listening
 
+    /// Whether the command answers with what it made the client listen to, or no longer.
+    static func confirms(_ command: String) -> Bool { command.hasSuffix("subscribe") }
+
     private static func subscribe(_ engine: Engine, _ call: inout Call) throws(CommandError) {
         if isScript(engine, call) { throw .text("ERR SUBSCRIBE isn't allowed for a DENY BLOCKING client") }
         listen(engine, call, .channel, "subscribe")

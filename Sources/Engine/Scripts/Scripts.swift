@@ -115,6 +115,19 @@ package final class ScriptRunner: ScriptHost {
 
     // MARK: Running
 
+    /// Whether what a request would run says of itself that it writes; nil: it says nothing.
+    package func declaresWrites(_ id: Int, _ arguments: Arguments) -> Bool? {
+        let flags: ScriptFlags?
+        switch engine.table.rows[id].fullName {
+        case "eval", "eval_ro": flags = (try? Shebang.ofScript(arguments[1]))?.0
+        case "evalsha", "evalsha_ro": flags = cache[arguments[1]]?.flags
+        case "fcall", "fcall_ro": flags = libraries.find(arguments[1])?.flags
+        default: return nil
+        }
+        guard let flags, flags.contains(.declared) else { return nil }
+        return !flags.contains(.noWrites)
+    }
+
     func run(_ script: StoredScript?, _ call: inout Call, keyCount: Int, readOnly: Bool) throws(CommandError) {
         guard let script, let interpreter else { throw .text("NOSCRIPT No matching script. Please use EVAL.") }
         cache.used(script)

@@ -21,7 +21,8 @@ enum Shebang {
         var flags: ScriptFlags = .declared
         for word in words.dropFirst() {
             guard word.hasPrefix("flags=") else { throw .message("ERR Unknown lua shebang option: \(word)") }
-            for name in word.dropFirst(6).split(separator: ",") {
+            let list = word.dropFirst(6)
+            for name in list.isEmpty ? [] : list.split(separator: ",", omittingEmptySubsequences: false) {
                 guard let flag = ScriptFlags.names.first(where: { "\($0.1)" == name })?.0 else {
                     throw .message("ERR Unexpected flag in script shebang: \(name)")
                 }

@@ -78,8 +78,9 @@ package enum DumpCommands {
         throws(CommandError) {
         let options = try Options(call)
         let key = call[1], payload = call[3]
-        let exists = keyspace.find(key, in: call.database, .peek) != nil
-        if exists && !options.replaces { throw .text("BUSYKEY Target key name already exists.") }
+        if !options.replaces, keyspace.find(key, in: call.database, .peek) != nil {
+            throw .text("BUSYKEY Target key name already exists.")
+        }
         let ttl = try call.integer(2, in: 0...Int64.max, or: "ERR Invalid TTL value, must be >= 0")
         guard RDBPayload.isIntact(payload, believesChecksum: keyspace.believesChecksums) else {
             throw .text("ERR DUMP payload version or checksum are wrong")
@@ -94,8 +95,9 @@ package enum DumpCommands {
             let at = options.isAbsolute ? ttl : ttl.addingReportingOverflow(keyspace.now.rawValue).partialValue
             expire = UnixMilliseconds(at)
         }
+        let replaced = options.replaces && keyspace.removeReplaced(key, in: call.database)
         if let expire, expire <= keyspace.now, keyspace.expiryPolicy == .delete, !call.isReplay {
-            if exists { removeInstead(&keyspace, call) }
+            if replaced { tellOfRemoval(keyspace, call) }
             return
         }
         let entry = keyspace.set(key, to: value, in: call.database, expire: expire)
@@ -116,9 +118,8 @@ package enum DumpCommands {
     }
 
     /// What was to be restored is past its time: all that is left is that the old key goes.
-    private static func removeInstead(_ keyspace: inout Keyspace, _ call: borrowing Call) {
+    private static func tellOfRemoval(_ keyspace: borrowing Keyspace, _ call: borrowing Call) {
         let isLazy = keyspace.thresholds.lazyfreeLazyServerDel
-        _ = keyspace.delete(call[1], in: call.database, lazily: isLazy)
         call.record(argumentCount: 2)
         call.recordArgument(isLazy ? "UNLINK" : "DEL")
         call.recordArgument(call[1])

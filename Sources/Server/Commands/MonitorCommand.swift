@@ -20,6 +20,7 @@ enum MonitorCommand {
         if !call.mayBlock { throw .text("ERR MONITOR isn't allowed for DENY BLOCKING client") }
         if !session.isMonitor {
             session.isMonitor = true
+            core.engine.access.refresh(session)
             core.control.monitors.append(session)
             core.engine.onMonitor = { [unowned(unsafe) core] in core.showMonitors($0, $1) }
         }
@@ -35,7 +36,7 @@ extension ServerCore {
             return
         }
         let line = monitorLine(session, arguments)
-        for monitor in control.monitors {
+        for monitor in control.monitors where monitor.replyMode == .on {
             engine.push(to: monitor, false) { $0.simple(line.bytes) }
         }
     }

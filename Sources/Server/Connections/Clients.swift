@@ -143,17 +143,25 @@ extension ServerCore {
     func holdsBack(_ arguments: Arguments, _ session: Session) -> Bool {
         // In the middle of a script nothing waits: it is refused, or concerns no keys.
         guard session.kind != .replica, !engine.state.isBusy else { return false }
+        // What is no command gets its error at once.
+        guard let id = engine.lookUp(arguments), engine.table.commands[id].takes(arguments.count) else { return false }
         switch pause?.kind ?? .writes {
         case .all: return true
         case .writes:
-            guard let id = engine.lookUp(arguments) else { return false }
-            if mayWrite(id) { return true }
-            return engine.table.rows[id].fullName == "exec" && session.queue.contains { mayWrite($0.id) }
+            if mayWrite(id, arguments) { return true }
+            return engine.table.rows[id].fullName == "exec" && session.queue.contains {
+                mayWrite($0.id, $0.arguments)
+            }
         }
     }
 
-    private func mayWrite(_ id: Int) -> Bool {
-        let flags = engine.table.commands[id].flags
+    /// A script or function that says whether it writes is believed.
+    private func mayWrite(_ id: Int, _ arguments: Arguments) -> Bool {
+        let command = engine.table.commands + id
+        if command.pointee.group == .scripting, let declared = engine.scripts.declaresWrites(id, arguments) {
+            return declared
+        }
+        let flags = command.pointee.flags
         return flags.contains(.write) || flags.contains(.mayReplicate)
     }
 }

@@ -2,7 +2,7 @@ import Primitives
 
 extension InfoReport {
     static func memory(_ core: ServerCore, _ writer: inout InfoWriter) {
-        let facts = MemoryFacts(core)
+        let facts = MemoryFacts(core, besides: writer.text.capacity)
         writer.section("Memory")
         writer.field("used_memory", "used_memory_human", bytes: facts.used)
         writer.field("used_memory_rss", "used_memory_rss_human", bytes: facts.resident)

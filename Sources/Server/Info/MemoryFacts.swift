@@ -80,8 +80,9 @@ struct MemoryFacts {
     let logBuffer: Int
     private let atStart: Int
 
-    init(_ core: ServerCore) {
-        used = Heap.usedBytes
+    /// - Parameter besides: bytes in use that are the answer's own.
+    init(_ core: ServerCore, besides: Int = 0) {
+        used = Heap.usedBytes - besides
         core.control.notePeak(used)
         peak = core.control.peakMemory
         startup = core.control.startupMemory
@@ -101,7 +102,7 @@ struct MemoryFacts {
         for connection in core.connections.values {
             clients += connection.memory.heap
         }
-        logBuffer = core.engine.pendingLog.capacity + core.engine.uncountedMemory()
+        logBuffer = core.engine.logMemory
         atStart = core.control.startupTables
     }
 

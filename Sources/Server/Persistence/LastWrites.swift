@@ -29,6 +29,7 @@ extension Persistence {
                 if !force { return false }
             }
         }
+        noteLastReach()
         disk.wait()
         return true
     }

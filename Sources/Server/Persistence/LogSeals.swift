@@ -72,6 +72,37 @@ extension Persistence {
         return AOFHistory(limit: configuration.aofHistoryKeep, archive: hasArchive ? archive : nil, now: .now())
     }
 
+    /// How far the log has come, as far as it is durable; nil: nothing is to be noted.
+    private var reach: LogReach? {
+        guard logMode == .on, let log, let id = manifest.increments.last?.id else { return nil }
+        return LogReach(id: id, sequence: log.durableSequence)
+    }
+
+    /// At every turn of the cron.
+    func noteReach() {
+        guard !notesReach, let reach, reach != notedReach else { return }
+        notesReach = true
+        let directory = directory
+        disk.run({ () throws(StorageError) in try directory.note(reach) }, then: { [unowned self] _ in
+            // One that failed is not worth a word: the next one follows.
+            notesReach = false
+            notedReach = reach
+        })
+    }
+
+    /// At a shutdown, behind all that is noted already.
+    func noteLastReach() {
+        guard let reach, reach != notedReach || notesReach else { return }
+        let directory = directory
+        disk.run { try? directory.note(reach) }
+    }
+
+    /// At a start whose log ends too early: it begins anew from there.
+    func noteReachAnew() {
+        guard let reach else { return }
+        try? directory.note(reach)
+    }
+
     /// Makes what is durable known to be so, at the end of a log that was drained.
     func sealEnd() {
         log?.sealEnd()

@@ -32,6 +32,8 @@ struct LogReplayResult {
     var dropped: [AOFManifest.Entry] = []
     /// Where the chain of seals stands.
     var position = SealPosition()
+    /// Less than had been durable is there.
+    var isShort = false
     /// How the last increment is to be appended to.
     var last = LastIncrement.none
 
@@ -73,6 +75,7 @@ struct LogReplay {
     }
 
     private mutating func load(_ manifest: AOFManifest) throws(StorageError) -> LogReplayResult {
+        chain.begin(manifest)
         for entry in manifest.loadOrder { sizes.append(try size(entry)) }
         Recovery.beginLoading(core.persistence, totalBytes: sizes.reduce(0, +))
         let before = Counters(core.engine)
@@ -86,6 +89,8 @@ struct LogReplay {
             core.log.write(.notice, "DB loaded from \(kind) file \(entry.name): "
                            + "\(Recovery.seconds(since: began)) seconds")
         }
+        if repairs && run.result.dropped.isEmpty { try directory.requireNewest(manifest, chain) }
+        try tellShortfall()
         if let torn { try cut(torn.entry, torn.end) }
         for one in filled { try cutFiller(one.entry, one.end) }
         run.result.position = chain.position
@@ -106,8 +111,9 @@ struct LogReplay {
         let path = directory.path(entry)
         guard let status = try fileSystem.status(path) else {
             throw StorageError(.open, path, .unsupported(
-                "the manifest \(directory.manifestPath) names this file, and it is not there. Restore it from a "
-                    + "backup; without it the data is not whole"))
+                "\(directory.line(naming: entry).map { "line \($0) of " } ?? "")the manifest "
+                    + "\(directory.manifestPath) names this file, and it is not there. Restore it from a backup; "
+                    + "without it the data is not whole"))
         }
         if let objection = SealChain.objection(to: entry, size: status.size) {
             throw StorageError(.load, path, at: min(entry.whole?.bytes ?? 0, status.size), .corrupt(objection))
@@ -176,6 +182,22 @@ struct LogReplay {
            file.end.kind == .whole, let crc = file.checksum {
             run.result.manifest.tie(entry.name, .init(bytes: size, crc: crc))
         }
+    }
+
+    /// What no file shows by itself: that the log's end is missing, from the end of a batch on.
+    private mutating func tellShortfall() throws(StorageError) {
+        guard repairs, run.result.dropped.isEmpty, let last = run.result.manifest.increments.last,
+              let shortfall = directory.reach()?.shortfall(chain, directory.filename) else { return }
+        let path = directory.path(last), size = sizes.last ?? 0
+        guard core.configuration.aofLoadTruncated else {
+            throw StorageError(.load, path, at: size, .truncated(
+                "\(shortfall). aof-load-truncated yes, or --fix, takes the log as it is"))
+        }
+        run.result.isShort = true
+        core.persistence.findings.found("\(path) at byte \(size): \(shortfall)")
+        core.log.write(.warning, "!!! The AOF \(last.name) ends too early, at offset \(size) !!! "
+                       + shortfall.prefix(1).uppercased() + shortfall.dropFirst() + ". All that is there was loaded; "
+                       + "if there is a better copy, stop this server and restore it (aof-load-truncated yes)")
     }
 
     // MARK: Repair

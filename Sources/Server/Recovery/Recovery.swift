@@ -155,7 +155,9 @@ enum Recovery {
         guard try fileSystem.status(directory.path)?.kind == .directory else { return }
         let names = try fileSystem.list(directory.path)
         if names.contains(markerName(directory)) { return }
-        guard let stray = names.first(where: { $0.hasPrefix(directory.filename + ".") }) else { return }
+        guard let stray = names.first(where: {
+            $0.hasPrefix(directory.filename + ".") && $0 != LogReach.name(directory.filename)
+        }) else { return }
         throw StorageError(.load, directory.path(stray), .unsupported(
             "there are files of an append-only log, but no manifest \(directory.manifestPath) that says which of them "
                 + "count. Restore the manifest from a backup, or write one by hand (docs/FORMATS.md), or move the "
@@ -217,6 +219,7 @@ enum Recovery {
         let framing = persistence.framing(for: opening.increment, loaded)
         persistence.startLogging(try persistence.makeLog(file, startingAt: LogOffset(0), framing))
         persistence.logMode = .on
+        if loaded?.isShort == true { persistence.noteReachAnew() }
         persistence.sizeAfterRewrite = persistence.logBytes
         if !persistence.manifest.history.isEmpty && !core.configuration.aofDisableAutoGc {
             _ = try directory.removeHistory(&persistence.manifest, persistence.keptHistory)

@@ -55,6 +55,8 @@ struct ReplayRun {
         nextProgress = 0
         keyDelay = Recovery.keyDelay(core)
         var first: AOFItem? = try reader.next()
+        if isBase && first != .preamble && AOFEnd.needsPreamble(path),
+           let error = AOFEnd.missingPreamble.error(path) { throw error }
         if first == .preamble {
             guard isBase else {
                 throw StorageError(.load, path, at: 0, .corrupt("an RDB file where records belong"))

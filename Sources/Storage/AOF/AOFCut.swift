@@ -84,7 +84,7 @@ package enum AOFCut {
         return kept
     }
 
-    private static func freeName(_ wanted: String, in fileSystem: any FileSystem) throws(StorageError) -> String {
+    static func freeName(_ wanted: String, in fileSystem: any FileSystem) throws(StorageError) -> String {
         var name = wanted, number = 1
         while try fileSystem.status(name) != nil {
             number += 1

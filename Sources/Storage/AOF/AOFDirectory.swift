@@ -62,21 +62,50 @@ package struct AOFDirectory: Sendable {
         }
     }
 
-    /// Refuses a manifest that nothing seals and that has lost lines, as far as its directory tells. Whoever adds a
-    /// file to a log has its manifest durable before the file's first byte: what lies beside it, holds something, and
-    /// is newer than all it names was named by a line that is gone.
+    /// Refuses a manifest that has lost lines, as far as its directory tells. Whoever adds a file to a log has its
+    /// manifest durable before the file's first byte: what lies beside it, holds something, and is newer than all it
+    /// names was named by a line that is gone. (Behind a sealed manifest `requireNewest` looks at sealed ones.)
     package static func requireComplete(_ manifest: AOFManifest, at path: String,
                                         in fileSystem: any FileSystem) throws(StorageError) {
-        if manifest.isTied { return }
         let directory = FilePath.directory(path)
         for name in try fileSystem.list(directory) {
-            guard let sequence = manifest.newerIncrement(name),
-                  let size = try fileSystem.status(FilePath.join(directory, name))?.size, size > 0 else { continue }
+            let sequence = manifest.newerIncrement(name), place = FilePath.join(directory, name)
+            guard sequence != nil || manifest.isLostBase(name),
+                  let size = try fileSystem.status(place)?.size, size > 0 else { continue }
+            guard let sequence else {
+                throw StorageError(.load, path, at: 0, .corrupt(
+                    "it names no BASE, and \(name) lies beside it with \(size) bytes: the line that named it may be "
+                        + "lost. Add it in front of all others, or move the file away to go on without it"))
+            }
+            if manifest.isTied { continue }
             throw StorageError(.load, path, at: try fileSystem.status(path)?.size, .corrupt(
                 "it ends, but \(name) lies beside it with \(size) bytes, and is newer than every file it names: "
                     + "the line that named it may be lost. Add the line 'file \(name) seq \(sequence) type i' at "
                     + "its end, and those of others that are missing, or move the file away to go on without it"))
         }
+        if let text = manifest.contradiction { throw StorageError(.load, path, at: 0, .corrupt(text)) }
+    }
+
+    /// Refuses a sealed manifest that is older than its files: one of them goes on behind all that was read. (What an
+    /// unfinished repair leaves begins with batches that were read.)
+    package func requireNewest(_ manifest: AOFManifest, _ chain: SealChain) throws(StorageError) {
+        guard manifest.isTied, let last = chain.sequence else { return }
+        for name in try fileSystem.list(path) where manifest.newerIncrement(name) != nil {
+            let file = try fileSystem.open(path(name), .read)
+            defer { fileSystem.close(file) }
+            guard let opening = try SealOpening(in: AOFSource(file, in: fileSystem)),
+                  opening.firstSequence > last else { continue }
+            throw StorageError(.load, manifestPath, at: try fileSystem.status(manifestPath)?.size, .corrupt(
+                "the log that it names ends with batch \(last), but \(name) lies beside it and goes on with batch "
+                    + "\(opening.firstSequence): it is an older manifest than the log's. Restore the newest one, or "
+                    + "write it by hand (docs/FORMATS.md), or move the file away to go on without it"))
+        }
+    }
+
+    /// The line that names a file, from 1, in the manifest as it is on the disk; nil: there is none.
+    package func line(naming entry: AOFManifest.Entry) -> Int? {
+        guard let text = try? fileSystem.contents(manifestPath, limit: AOFManifest.maximumBytes) else { return nil }
+        return AOFManifest.line(naming: entry, in: text.bytes)
     }
 
     /// Makes the directory, if need be, and its name durable.

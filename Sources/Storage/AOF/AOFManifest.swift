@@ -251,6 +251,44 @@ package struct AOFManifest: Equatable, Sendable {
         return number
     }
 
+    /// Without a BASE: the file may be the one that a lost line named. (The first BASE of a log that began without one
+    /// is named last: a crash before that leaves it, and two increments.)
+    func isLostBase(_ name: String) -> Bool {
+        guard base == nil, !isTied, name.hasPrefix(filename + "."),
+              !increments.contains(where: { $0.name == name }) else { return false }
+        for suffix in [BaseFormat.rdb.suffix, BaseFormat.aof.suffix] where name.hasSuffix(suffix) {
+            let number = Int64(name.dropFirst(filename.count + 1).dropLast(suffix.count)) ?? 0
+            return number > 1 || number == 1 && increments.count < 2
+        }
+        return false
+    }
+
+    /// Why no server wrote it so; nil: one may have.
+    var contradiction: String? {
+        for entry in history {
+            if entry.isBaseFile {
+                if base == nil { return "the BASE \(entry.name) is of type h, and no other one takes its place" }
+            } else if entry.name.hasSuffix(".incr.aof"), entry.sequence >= increments.first?.sequence ?? 0 {
+                return "\(entry.name) is of type h, but no later increment than that goes on behind it"
+            }
+        }
+        return nil
+    }
+
+    /// The line of a manifest's text that names a file, from 1.
+    static func line(naming entry: Entry, in text: Bytes) -> Int? {
+        var start = 0, number = 0
+        while start < text.count {
+            number += 1
+            let end = text.from(start).firstIndex(of: 10).map { start + $0 } ?? text.count
+            var one = AOFManifest(filename: "")
+            if text[start] != UInt8(ascii: "#"), (try? one.add(Bytes(rebasing: text[start..<end]), number)) != nil,
+               (one.loadOrder + one.history).first?.name == entry.name { return number }
+            start = end + 1
+        }
+        return nil
+    }
+
     // MARK: Text
 
     package func format() -> OwnedBytes {

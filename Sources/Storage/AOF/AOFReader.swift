@@ -98,6 +98,12 @@ package struct AOFEnd: Equatable, Sendable {
     package static let misplacedPreamble =
         AOFEnd(.corrupt, keep: 0, offset: 0, "format error: an RDB file where records belong")
 
+    /// A BASE that its name calls an RDB file: another file, maybe an increment, has its name.
+    package static let missingPreamble =
+        AOFEnd(.corrupt, keep: 0, offset: 0, "format error: no RDB file, though its name says so")
+
+    package static func needsPreamble(_ path: String) -> Bool { path.hasSuffix(".base.rdb") }
+
     /// Nil when whole.
     package func error(_ path: String) -> StorageError? {
         switch kind {

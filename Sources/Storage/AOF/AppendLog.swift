@@ -127,6 +127,8 @@ package final class AppendLog: @unchecked Sendable {
     var lastDelayedSync = MonotonicNanoseconds(-1)
     /// Of the framing, as of the last batch written.
     var sealedSequence: Int
+    /// Of the last batch that is durable.
+    var syncedSequence: Int
     /// Batches were written since the last mark.
     var awaitsMark = false
 
@@ -192,6 +194,7 @@ package final class AppendLog: @unchecked Sendable {
         preallocates = Atomic(true)
         sharedPolicy = policy
         sealedSequence = framing.position.sequence
+        syncedSequence = sealedSequence
         takenOffset = start
         written = Atomic(start.rawValue)
         durable = Atomic(start.rawValue)
@@ -485,6 +488,7 @@ package final class AppendLog: @unchecked Sendable {
         if let framing { self.framing = framing }
         self.framing.fileChanged()
         sealedSequence = self.framing.position.sequence
+        syncedSequence = sealedSequence
         awaitsMark = false
         fileSize = 0
         needsTruncation = false
@@ -529,6 +533,9 @@ package final class AppendLog: @unchecked Sendable {
 
     /// The number that the last batch will have when all that was taken is written (and, of `pending`, is not).
     package var lastSequence: Int { locked { sealedSequence + (hasBatch ? 1 : 0) + (hasHeld ? 1 : 0) } }
+
+    /// Of the last batch that is durable.
+    package var durableSequence: Int { locked { syncedSequence } }
 
     /// Makes what is written or taken durable soon, whatever the policy; `onProgress` tells.
     package func requestSync() {

@@ -223,6 +223,7 @@ extension AppendLog {
             counters.syncs += 1
             counters.lastSyncNanoseconds = outcome.syncNanoseconds
             durable.store(written.load(ordering: .relaxed), ordering: .releasing)
+            syncedSequence = sealedSequence
             syncIsRequested = false
             insight.synced(outcome.syncNanoseconds)
             if !isStepped {

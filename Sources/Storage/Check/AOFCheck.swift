@@ -93,6 +93,8 @@ package struct AOFCheckReport: Sendable {
     package var manifestIsMended = false
     /// The file that took the place of damaged ones.
     package var replacement: String?
+    /// What is missing at the log's end, though what is there is whole.
+    package var shortfall: String?
     /// The check's outcome in a sentence, when it is bad.
     package var complaint: String?
     package var status = CheckStatus.good
@@ -122,6 +124,8 @@ package struct AOFCheck {
     /// Where the chain stood before each file.
     var positions: [SealPosition] = []
     private var manifest: AOFManifest?
+    /// As it was before the files were read: their server may be at work.
+    private var reach: LogReach?
     private var bytesTotal = 0
     private var bytesDone = 0
 
@@ -241,7 +245,9 @@ package struct AOFCheck {
         tell("Start checking Multi Part AOF")
         let manifest = try readManifest()
         self.manifest = manifest
+        chain.begin(manifest)
         let directory = FilePath.directory(report.path)
+        reach = AOFDirectory(fileSystem, holding: report.path, filename: manifest.filename).reach()
         try attempt { check throws(StorageError) in
             try AOFDirectory.requireComplete(manifest, at: check.report.path, in: check.fileSystem)
         }
@@ -270,6 +276,13 @@ package struct AOFCheck {
             if report.replacement != nil { break }
         }
         if report.manifestIsMended { try mendManifest(manifest) }
+        if report.replacement == nil {
+            try attempt { check throws(StorageError) in
+                try AOFDirectory(check.fileSystem, holding: check.report.path, filename: manifest.filename)
+                    .requireNewest(manifest, check.chain)
+            }
+        }
+        try checkReach(manifest)
         tell("All AOF files and manifest are valid")
     }
 
@@ -278,15 +291,37 @@ package struct AOFCheck {
         if report.replacement != nil { return }
         if options.isDryRun { throw fail("Dry run: the manifest was not written anew.") }
         if !dialogue.ask("All files are as the manifest says. Write it anew? [y/N]: ") { throw fail("Aborting...") }
-        let directory = AOFDirectory(fileSystem, holding: report.path, filename: manifest.filename)
-        let path = report.path, now = options.now
-        let kept = try attempt { check throws(StorageError) in
-            let kept = path + ".damaged-\(now.seconds)"
-            if try check.fileSystem.status(kept) == nil { try check.fileSystem.link(path, kept) }
-            try directory.persist(manifest)
-            return kept
-        }
+        let kept = try attempt { check throws(StorageError) in try check.replaceManifest(manifest) }
         tell("The manifest was written anew; the damaged one is kept as \(kept)")
+    }
+
+    /// The one on the disk is kept beside it.
+    func replaceManifest(_ manifest: AOFManifest) throws(StorageError) -> String {
+        let directory = AOFDirectory(fileSystem, holding: report.path, filename: manifest.filename)
+        let kept = try AOFCut.freeName(report.path + ".damaged-\(options.now.seconds)", in: fileSystem)
+        try fileSystem.link(report.path, kept)
+        try directory.persist(manifest)
+        return kept
+    }
+
+    /// Whether the log ends where it had come to; when it was cut, or is to be taken as it is, that is forgotten.
+    private mutating func checkReach(_ manifest: AOFManifest) throws(Failed) {
+        let directory = AOFDirectory(fileSystem, holding: report.path, filename: manifest.filename)
+        report.shortfall = reach?.shortfall(chain, manifest.filename)
+        if !report.files.contains(where: { $0.cut?.isDone == true }) {
+            guard report.replacement == nil, options.timestamp == nil, let shortfall = report.shortfall,
+                  let last = report.files.last else { return }
+            let text = "\(last.name) at byte \(last.size): \(shortfall)"
+            guard options.fixes || options.salvages else {
+                throw fail("\(text). Look for a better copy; --fix takes the log as it is")
+            }
+            tell(text)
+            if options.isDryRun { throw fail("Dry run: the log was not taken as it is.") }
+            if !dialogue.ask("Take the log as it is? [y/N]: ") { throw fail("Aborting...") }
+        } else if let shortfall = report.shortfall {
+            tell("As it is now, \(shortfall)")
+        }
+        try attempt { _ throws(StorageError) in try directory.forgetReach() }
     }
 
     /// A damaged file that a cut alone does not mend. False: it does.
@@ -302,7 +337,7 @@ package struct AOFCheck {
         if ended { bytesDone += bytes }
     }
 
-    private func isRDB(_ path: String) throws(StorageError) -> Bool {
+    func isRDB(_ path: String) throws(StorageError) -> Bool {
         let file = try fileSystem.open(path, .read)
         defer { fileSystem.close(file) }
         var magic: UInt64 = 0

@@ -13,7 +13,7 @@ extension AOFCheck {
         if let objection = file.objection {
             throw fail("\(name): \(objection), somewhere from offset 0 to \(file.size)")
         }
-        if file.isEmpty {
+        if file.isEmpty && file.end == nil {
             tell("\(role.label) \(name) is empty")
             return
         }
@@ -34,6 +34,10 @@ extension AOFCheck {
         if report.manifestIsMended {
             throw fail("The manifest is damaged as well, and may be all that is wrong: nothing was changed. Write the "
                        + "manifest by hand (docs/FORMATS.md), without the keys behind type, and check again.")
+        }
+        if end == .missingPreamble || end == .misplacedPreamble {
+            throw fail("\(name) at byte 0: \(end.reason). It may have changed places with another file: nothing was "
+                       + "changed")
         }
         try attempt { check throws(StorageError) in try check.noteLoss(place, end) }
         if try replaceIfNeeded(place, end, isLast: isLast) { return }
@@ -56,7 +60,15 @@ extension AOFCheck {
         let handle = try fileSystem.open(path, .read)
         defer { fileSystem.close(handle) }
         report.files[place].size = try fileSystem.size(handle)
-        if report.files[place].isEmpty { return nil }
+        let needsPreamble = entry?.kind == .base && AOFEnd.needsPreamble(path)
+        if needsPreamble, !(try isRDB(path)) {
+            report.files[place].end = .missingPreamble
+            return nil
+        }
+        if report.files[place].isEmpty {
+            if let entry { chain.read(entry, bytes: 0, SealState(SealExpectation())) }
+            return nil
+        }
         let source = try AOFSource(handle, in: fileSystem)
         if entry?.whole != nil { source.computeChecksum() }
         var reader = AOFReader(source, seals: entry.map { chain.expectation(for: $0) } ?? SealExpectation())

@@ -149,7 +149,7 @@ extension AOFCheck {
         let now = options.now
         let kept = try attempt { check throws(StorageError) in
             let kept = try check.reseal(Array(entries[place...]), as: entry, behind: position, in: directory, salvages)
-            try directory.persist(next)
+            check.tell("The manifest as it was is kept as \(try check.replaceManifest(next))")
             for old in entries[place...] {
                 let aside = try AOFCut.setAside(directory.path(old), in: check.fileSystem, now: now, mark: "damaged")
                 check.tell("\(old.name) is kept as \(aside)")

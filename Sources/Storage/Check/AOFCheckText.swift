@@ -8,6 +8,7 @@ extension AOFCheckReport {
         fields.append(JSONText.field("files", json: JSONText.array(files.map(\.json))))
         if let error { fields.append(JSONText.field(error)) }
         if manifestIsMended { fields.append(JSONText.field("manifest_mended", status == 0)) }
+        if let shortfall { fields.append(JSONText.field("shortfall", shortfall)) }
         if let replacement { fields.append(JSONText.field("replacement", replacement)) }
         if let manifestError {
             fields.append(JSONText.field("manifest_error", json: JSONText.object([

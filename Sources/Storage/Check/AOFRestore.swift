@@ -106,7 +106,8 @@ package struct AOFRestore {
         for base in bases {
             let covers = base.entry.covers ?? 0
             let next = increments.first { $0.opening?.firstSequence == covers + 1 }
-            let time = next?.opening?.time ?? base.modified
+            // It was whole before the first write behind it, maybe long before.
+            let time = min(next?.opening?.time ?? base.modified, base.modified)
             if earliest.map({ time < $0 }) ?? true { earliest = time }
             if let wanted = options.sequence, covers > wanted { continue }
             if let wanted = options.time, time > wanted { continue }

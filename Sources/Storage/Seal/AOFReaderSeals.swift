@@ -7,8 +7,7 @@ import Primitives
 //     a whole batch, and before it a hole (zeros up to a block's end)              torn: a power loss under `everysec`
 //                                                                                  may lose blocks in any order
 //     a whole batch, and no hole                                                   damage
-//     any bytes but zeros and filler (LogFiller.swift), behind a batch that was
-//     to be synced before any others                                               damage
+//     text of records, behind a batch that was to be synced before any others      damage
 //     nothing whole                                                                torn
 //
 // Under `always` all but the last batch was on the disk before the next was written, so only the last one can be torn.
@@ -174,16 +173,18 @@ extension AOFReader {
         guard let line = seal.line, line.tag == .synced, line.sequence == seal.sequence, line.isBehind(seals.link),
               let lineEnd = window.annotationEnd else { return .torn }
         let end = start + lineEnd + 1 + line.bytes
-        return try isUnwritten(from: end) ? .torn : .corrupt
+        return try hasRecords(from: min(end, source.size ?? end)) ? .corrupt : .torn
     }
 
-    /// Nobody wrote a batch there: zeros and filler, up to the file's end.
-    private func isUnwritten(from start: Int) throws(StorageError) -> Bool {
-        guard let size = source.size else { return true }
-        // A batch that ended before a line feed was followed by a `#`.
-        return try source.runEnd(from: start) {
-            $0 == 0 || $0 == LogFiller.byte(at: $1) || ($1 == start && $0 == UInt8(ascii: "#"))
-        } >= size
+    /// Whether a batch was written there: what is left of it has lengths of arguments. Zeros, filler, noise have none.
+    private func hasRecords(from start: Int) throws(StorageError) -> Bool {
+        var matched = 0
+        let mark = ("\r\n$" as StaticString).bytes
+        return try source.runEnd(from: start) { byte, _ in
+            if matched == mark.count { return false }
+            matched = byte == mark[matched] ? matched + 1 : byte == mark[0] ? 1 : 0
+            return true
+        } < (source.size ?? 0) || matched == mark.count
     }
 
     /// How many zero bytes the file ends in, behind `start`.

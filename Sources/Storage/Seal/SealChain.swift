@@ -6,8 +6,20 @@ package struct SealChain: Sendable {
     package private(set) var sequence: Int?
     /// How the last increment that holds anything ends; nil: there was none.
     package private(set) var previous: SealPosition?
+    /// Of sealed files, by the manifest or by themselves.
+    private var identities: Set<UInt64> = []
 
     package init() {}
+
+    package func knows(_ id: UInt64) -> Bool { identities.contains(id) }
+
+    /// Before the first file of a log. Without a BASE its batches begin with the first.
+    package mutating func begin(_ manifest: AOFManifest) {
+        if manifest.base == nil {
+            sequence = 0
+            previous = SealPosition()
+        }
+    }
 
     /// Behind a base that covers all up to this batch.
     package mutating func restart(at sequence: Int) {
@@ -34,6 +46,7 @@ package struct SealChain: Sendable {
             previous = nil
             return
         }
+        for case let id? in [entry.id, seals.id] { identities.insert(id) }
         if bytes == 0 { return }
         if seals.isSealed { sequence = seals.sequence }
         previous = SealPosition(sequence: sequence ?? 0, link: seals.mode == .sealed ? seals.link : 0, bytes: bytes)

@@ -173,6 +173,54 @@ import TestSupport
         let expected = "*2\r\n$4\r\nlist\r\n$1\r\na\r\n+OK\r\n$1\r\n1\r\n"
         #expect(try waiting.text(expected.utf8.count) == expected)
     }
+
+    @Test func whoSilencedItsRepliesStillListens() throws {
+        let server = try ServerProcess()
+        let listener = try server.client(), other = try server.client()
+        try listener.send(request(["CLIENT", "REPLY", "OFF"]) + request(["PING"]) + request(["SUBSCRIBE", "a"]))
+        let confirmed = "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n"
+        #expect(try listener.text(confirmed.utf8.count) == confirmed)
+        #expect(try other.ask("PUBLISH", "a", "x", reply: ":1\r\n"))
+        let message = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n"
+        #expect(try listener.text(message.utf8.count) == message)
+        try listener.send(request(["UNSUBSCRIBE", "a"]) + request(["CLIENT", "REPLY", "ON"]))
+        let last = "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n+OK\r\n"
+        #expect(try listener.text(last.utf8.count) == last)
+    }
+
+    @Test func whoMonitorsTouchesNoKeys() throws {
+        let server = try ServerProcess()
+        let monitor = try server.client()
+        #expect(try monitor.ask("MONITOR", reply: "+OK\r\n"))
+        let refusal = "-ERR Replica can't interact with the keyspace\r\n"
+        for words in [["GET", "k"], ["SET", "k", "1"], ["EVAL", "return 1", "0"]] {
+            try monitor.send(request(words))
+            #expect(try monitor.text(refusal.utf8.count) == refusal)
+        }
+        #expect(try monitor.ask("RESET", reply: "+RESET\r\n"))
+        #expect(try monitor.ask("GET", "k", reply: "$-1\r\n"))
+    }
+
+    @Test func theLastCommandOfAClientIsTheOneItSent() throws {
+        let server = try ServerProcess()
+        let client = try server.client(), other = try server.client()
+        #expect(try client.ask("CLIENT", "SETNAME", "me", reply: "+OK\r\n"))
+        func last() throws -> String? {
+            try other.send(request(["CLIENT", "LIST"]))
+            var header = ""
+            while !header.hasSuffix("\r\n") { header += try other.text(1) }
+            let lines = try other.text((Int(header.dropFirst().dropLast()) ?? 0) + 2).split(separator: "\n")
+            return lines.first { $0.contains(" name=me ") }?.split(separator: " ").first { $0.hasPrefix("cmd=") }
+                .map { String($0.dropFirst(4)) }
+        }
+        #expect(try client.ask("MULTI", reply: "+OK\r\n"))
+        #expect(try client.ask("SET", "k", "1", reply: "+QUEUED\r\n"))
+        #expect(try last() == "set")
+        #expect(try client.ask("EXEC", reply: "*1\r\n+OK\r\n"))
+        #expect(try last() == "exec")
+        #expect(try client.ask("LPUSH", "k", reply: "-ERR wrong number of arguments for 'lpush' command\r\n"))
+        #expect(try last() == "lpush")
+    }
 }
 
 /// A small seeded generator (xorshift).

@@ -70,4 +70,27 @@ import Testing
         let expected = "+OK\r\n$1\r\n1\r\n"
         #expect(try paused.text(expected.utf8.count) == expected)
     }
+
+    @Test func aPauseOfWritesLetsThroughWhatSaysThatItOnlyReads() throws {
+        let server = try ServerProcess()
+        let control = try server.client(), reader = try server.client(), writer = try server.client()
+        let library = """
+            #!lua name=lib
+            redis.register_function{function_name='reads', callback=function() return 3 end, flags={'no-writes'}}
+            """
+        #expect(try control.ask("FUNCTION", "LOAD", library, reply: "$3\r\nlib\r\n"))
+        #expect(try control.ask("CLIENT", "PAUSE", "100000", "WRITE", reply: "+OK\r\n"))
+        #expect(try reader.ask("EVAL", "#!lua flags=no-writes\nreturn 1", "0", reply: ":1\r\n"))
+        #expect(try reader.ask("FCALL", "reads", "0", reply: ":3\r\n"))
+        #expect(try reader.ask("EVAL_RO", "return 2", "0", reply: ":2\r\n"))
+        #expect(try reader.ask("MULTI", reply: "+OK\r\n"))
+        #expect(try reader.ask("FCALL", "reads", "0", reply: "+QUEUED\r\n"))
+        #expect(try reader.ask("EXEC", reply: "*1\r\n:3\r\n"))
+        let arity = "-ERR wrong number of arguments for 'set' command\r\n"
+        #expect(try reader.ask("SET", "k", reply: arity), "what can't run is refused at once")
+        try writer.send(request(["EVAL", "#!lua\nreturn redis.call('SET', 'k', '1')", "0"]))
+        #expect(try reader.ask("GET", "k", reply: "$-1\r\n"))
+        #expect(try control.ask("CLIENT", "UNPAUSE", reply: "+OK\r\n"))
+        #expect(try writer.text(5) == "+OK\r\n")
+    }
 }

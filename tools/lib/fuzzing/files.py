@@ -102,7 +102,7 @@ def fresh_seeds(directory, seed):
 
 def folder_seeds(folder):
     seeds = []
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(name for name in os.listdir(folder) if not name.endswith(".reached")):
         kind = "manifest" if name.endswith(".manifest") else "incr" if ".incr." in name else "base"
         seeds.append(Seed(kind, os.path.join(folder, name), folder))
     return seeds
@@ -242,7 +242,7 @@ def agreement(case, verdicts, outcome, tally):
         return [f"check tool: good; server: {outcome.text[-600:]!r}"] if outcome.kind == "refused" else []
     if worst != 1:
         return []      # statuses of their own: left out, unsupported
-    disagrees = outcome.kind == "loaded" and not was_cut(outcome)
+    disagrees = outcome.kind == "loaded" and not was_cut(outcome) and "ends too early" not in outcome.text
     tally.add("bad", *(["loaded by the server nevertheless"] if disagrees else []))
     return [f"check tool: damaged; the server loads it: {[v.text[-300:] for v in verdicts]}"] if disagrees else []
 

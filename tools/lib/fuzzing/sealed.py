@@ -75,7 +75,7 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
         if name.startswith("temp-"):
             os.unlink(os.path.join(folder, name))
     last, seeds = newest(folder), []
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(name for name in os.listdir(folder) if not name.endswith(".reached")):
         path = os.path.join(folder, name)
         kind = "manifest" if name.endswith(".manifest") else "incr" if ".incr." in name else "base"
         # Another file than the last is whole or refused by the server: the state it comes to is the last one. What

@@ -54,7 +54,7 @@ extension BitmapCommands {
             longest = max(longest, try call.entry(&keyspace, index, .string, .read)?.stringCount ?? 0)
         }
         if longest == 0 {
-            if keyspace.delete(call[2], in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
+            if keyspace.removeReplaced(call[2], in: call.database) {
                 if !operation.isOld { call.recordDelete(call[2], lazily: false) }
                 call.modified(call[2], .generic, "del")
             }

@@ -143,9 +143,12 @@ extension BitmapCommands {
         var changes = 0
         operations = FieldOperations()
         while let operation = try operations.next(keyspace, call) { carryOut(operation, call, bits, &changes) }
-        // A string that grew while all its operations failed is a change that the log needs too.
-        if changes == 0 && bits.hasGrown { changes = 1 }
-        if changes > 0 { call.modified(call[1], .string, "setbit", changes: changes) }
+        if changes > 0 {
+            call.modified(call[1], .string, "setbit", changes: changes)
+        } else if bits.hasGrown {
+            // A string that grew while all its operations failed is a change for the log, but no event.
+            call.modified(call[1], [], "setbit")
+        }
     }
 
     private static func readFields(_ keyspace: borrowing Keyspace, _ call: Call, _ entry: Entry?) {

@@ -99,7 +99,7 @@ package enum SortCommands {
                               _ order: ArraySlice<Int>, _ options: SortOptions, at destination: Int) {
         let key = call[destination], count = order.count * max(options.gets.count, 1)
         if count == 0 {
-            if keyspace.delete(key, in: call.database, lazily: keyspace.thresholds.lazyfreeLazyServerDel) {
+            if keyspace.removeReplaced(key, in: call.database) {
                 call.modified(key, .generic, "del")
             }
             call.reply.integer(0)

@@ -75,7 +75,7 @@ enum ACLCommands {
             return
         }
         guard let category = ACLCategories(named: call[2]) else {
-            throw .message("ERR Unknown category '\(Text(Bytes(rebasing: call[2].prefix(128))))'")
+            throw .message("ERR Unknown category '\(Text(Bytes(rebasing: call[2].prefix(128).prefix { $0 != 0 })))'")
         }
         let table = core.engine.table
         let rows = (0..<table.count).map { table.rows[$0] }.filter { $0.command.categories.contains(category) }
