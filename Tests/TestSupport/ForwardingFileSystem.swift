@@ -132,19 +132,3 @@ package final class FailingReads: ForwardingFileSystem, @unchecked Sendable {
         return try super.read(file, at: offset, into: buffer)
     }
 }
-
-/// A read gives few bytes at once.
-package final class ShortReads: ForwardingFileSystem, @unchecked Sendable {
-    // @unchecked: a constant alone.
-    private let limit: Int
-
-    package init(_ inner: any FileSystem, of limit: Int) {
-        self.limit = limit
-        super.init(inner)
-    }
-
-    package override func read(_ file: File, at offset: Int,
-                               into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
-        try super.read(file, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer.prefix(limit)))
-    }
-}

@@ -33,18 +33,38 @@ enum BackupCommands {
                 complexity: "O(1)", summary: "Answers how far the backup is.", .server(status)),
     ]
 
-    private static func run(_ call: inout Call, _ body: () throws(StorageError) -> Void) throws(CommandError) {
-        do throws(StorageError) { try body() } catch { throw refusal(error) }
-        call.reply.ok()
-    }
-
     private static func refusal(_ error: StorageError) -> CommandError {
         if case .unsupported(let text) = error.reason { return .message("ERR \(text)") }
         return .message("ERR \(error)")
     }
 
     private static func start(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        try run(&call) { () throws(StorageError) in try core.persistence.backup.start() }
+        try changeDirectory(core, &call) { (backup) throws(StorageError) in try backup.start() }
+    }
+
+    /// The answer comes when the directory is changed.
+    private static func changeDirectory(_ core: ServerCore, _ call: inout Call,
+                                        _ begin: (Backup) throws(StorageError) -> Void) throws(CommandError) {
+        let backup = core.persistence.backup
+        if !call.isRetry {
+            do throws(StorageError) { try begin(backup) } catch { throw refusal(error) }
+        }
+        if backup.changesDirectory {
+            waitOrAnswer(&call)
+        } else if let error = backup.directoryError {
+            throw refusal(error)
+        } else {
+            call.reply.ok()
+        }
+    }
+
+    /// Who can't wait is told by STATUS what comes of it.
+    private static func waitOrAnswer(_ call: inout Call) {
+        if call.mayBlock {
+            call.block(firstKey: 0, keyCount: 0, timeoutMilliseconds: 0, timeoutReply: .custom, retryMilliseconds: 50)
+        } else {
+            call.reply.ok()
+        }
     }
 
     private static func seal(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
@@ -57,20 +77,17 @@ enum BackupCommands {
         } else {
             do throws(StorageError) { try backup.seal() } catch { throw refusal(error) }
         }
-        // Of a short log the answer is that all is done; who asks for more is told by STATUS.
-        if backup.state == .sealing && backup.isShort && call.mayBlock {
-            call.block(firstKey: 0, keyCount: 0, timeoutMilliseconds: 0, timeoutReply: .custom, retryMilliseconds: 50)
-        } else {
-            call.reply.ok()
-        }
+        // Of a short log the answer is that all is done.
+        if backup.state == .sealing && backup.isShort { waitOrAnswer(&call) } else { call.reply.ok() }
     }
 
     private static func abort(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        try run(&call) { () throws(StorageError) in try core.persistence.backup.abort() }
+        do throws(StorageError) { try core.persistence.backup.abort() } catch { throw refusal(error) }
+        call.reply.ok()
     }
 
     private static func cleanUp(_ core: ServerCore, _ call: inout Call) throws(CommandError) {
-        try run(&call) { () throws(StorageError) in try core.persistence.backup.cleanUp() }
+        try changeDirectory(core, &call) { (backup) throws(StorageError) in try backup.cleanUp() }
     }
 
     private static func list(_ core: ServerCore, _ call: inout Call) throws(CommandError) {

@@ -20,8 +20,9 @@ import Glibc
 //
 // Without a log (`appendonly no`) there is nothing to keep since START: the base is written at SEAL, by a child.
 //
-// Increments that a rewrite makes superfluous are linked before they are unlinked (`keep`); both are steps of the disk
-// queue, which does them in order. Reading back goes on in a thread of its own.
+// The directory is made and emptied, and increments that a rewrite makes superfluous are linked (`keep`) before they
+// are unlinked, by steps of the disk queue, which does them in order. Reading back goes on in a thread of its own.
+// While START makes the directory, or CLEANUP empties it, the state is the one before, and the client waits.
 
 final class Backup {
     enum State: String {
@@ -50,6 +51,10 @@ final class Backup {
     private var sealOffset: LogOffset?
     /// The child that writes the base of a server without a log.
     private var childIsOurs = false
+    /// What START and CLEANUP do to the directory is under way.
+    private(set) var changesDirectory = false
+    /// What came of it the last time; nil: it was done.
+    private(set) var directoryError: StorageError?
 
     init(_ persistence: Persistence) {
         self.persistence = persistence
@@ -60,6 +65,7 @@ final class Backup {
     private var log: ServerLog { persistence.core.log }
     private var hasLog: Bool { persistence.logMode != .off }
 
+    var directory: String { files.directory }
     var paths: [String] { names.map { files.path($0) } }
 
     private func makeFiles() -> BackupFiles {
@@ -88,14 +94,22 @@ final class Backup {
     // MARK: Commands
 
     func start() throws(StorageError) {
-        guard state == .idle || state == .failed else {
+        guard !changesDirectory, state == .idle || state == .failed else {
             throw refusal(state == .sealed ? "A sealed backup is there. Remove it by BACKUP CLEANUP"
                           : "A backup is already in progress")
         }
         guard !configuration.backupdirname.isEmpty else { throw refusal("backupdirname is empty") }
-        if state == .failed { try files.remove() }
-        files = makeFiles()
-        try files.create()
+        let old = state == .failed ? files : nil, new = makeFiles()
+        changeDirectory { () throws(StorageError) in
+            try old?.remove()
+            try new.create()
+        } then: { [self] in
+            files = new
+            begin()
+        }
+    }
+
+    private func begin() {
         generation += 1
         names = []
         kept = []
@@ -112,6 +126,23 @@ final class Backup {
             startBase()
         }
         log.write(.notice, "Backup started in \(files.directory)")
+    }
+
+    /// On the disk's thread; `then` if it went well.
+    private func changeDirectory(_ step: @escaping () throws(StorageError) -> Void, then: @escaping () -> Void) {
+        changesDirectory = true
+        persistence.disk.run(step) { [self] (result: Result<Void, StorageError>) in
+            changesDirectory = false
+            switch result {
+            case .success:
+                directoryError = nil
+                then()
+            case .failure(let failure):
+                directoryError = failure
+                error = "\(failure)"
+            }
+            persistence.engine.retryKeylessWaiters()
+        }
     }
 
     private func startBase() {
@@ -132,14 +163,18 @@ final class Backup {
     }
 
     func cleanUp() throws(StorageError) {
-        guard state == .sealed || state == .failed else { throw refusal("No sealed or failed backup to clean up") }
-        try files.remove()
-        state = .idle
-        names = []
-        error = ""
-        startTime = 0
-        endTime = 0
-        log.write(.notice, "Backup removed from \(files.directory)")
+        guard !changesDirectory, state == .sealed || state == .failed else {
+            throw refusal("No sealed or failed backup to clean up")
+        }
+        let files = files
+        changeDirectory { () throws(StorageError) in try files.remove() } then: { [self] in
+            state = .idle
+            names = []
+            error = ""
+            startTime = 0
+            endTime = 0
+            log.write(.notice, "Backup removed from \(files.directory)")
+        }
     }
 
     private func refusal(_ text: String) -> StorageError { StorageError(.create, files.directory, .unsupported(text)) }
@@ -151,9 +186,7 @@ final class Backup {
         if state == .pending, persistence.child == nil { startBase() }
         if sealOffset != nil { logProgressed() }
         let lifetime = Int64(configuration.backupSealedTtl)
-        if state == .sealed, lifetime > 0, UnixMilliseconds.now().seconds - endTime >= lifetime {
-            try? cleanUp()
-        }
+        if state == .sealed, lifetime > 0, UnixMilliseconds.now().seconds - endTime >= lifetime { try? cleanUp() }
     }
 
     /// A rewrite's base is durable and named.

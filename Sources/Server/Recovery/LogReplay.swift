@@ -214,7 +214,7 @@ struct LogReplay {
     }
 
     private func cutFiller(_ entry: AOFManifest.Entry, _ end: AOFEnd) throws(StorageError) {
-        try AOFCut.cutFiller(directory.path(entry), at: end.keep, in: fileSystem)
+        try AOFCut.truncate(directory.path(entry), to: end.keep, in: fileSystem)
         core.log.write(.notice, "\(entry.name): \(end.filler) bytes that were allocated ahead of the log's end, at "
                        + "offset \(end.keep), are cut off; they hold nothing")
     }

@@ -47,6 +47,7 @@ struct ReplayRun {
         defer { fileSystem.close(file) }
         let source = try AOFSource(file, in: fileSystem)
         source.computeChecksum()
+        source.readLimit = core.persistence.loadPlan.readBytes
         var reader = AOFReader(source, seals: expectation)
         engine.ownSession.database = 0
         unit = []

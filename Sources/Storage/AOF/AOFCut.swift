@@ -21,12 +21,12 @@ package enum AOFCut {
     package static func cut(_ path: String, at end: Int, in fileSystem: any FileSystem, now: UnixMilliseconds,
                             mark: String = "torn") throws(StorageError) -> (path: String, bytes: Int) {
         let kept = try keep(path, from: end, in: fileSystem, now: now, mark)
-        try cutFiller(path, at: end, in: fileSystem)
+        try truncate(path, to: end, in: fileSystem)
         return kept
     }
 
-    /// Ends the file at byte `end`, durably, and keeps nothing: there was only filler.
-    package static func cutFiller(_ path: String, at end: Int, in fileSystem: any FileSystem) throws(StorageError) {
+    /// Ends the file at byte `end`, durably, and keeps nothing of what stood there.
+    package static func truncate(_ path: String, to end: Int, in fileSystem: any FileSystem) throws(StorageError) {
         let file = try fileSystem.open(path, .append)
         defer { fileSystem.close(file) }
         try fileSystem.truncate(file, to: end)

@@ -14,6 +14,8 @@ package final class AOFSource {
     /// While somebody else reads ahead: a copy of what they were given last.
     private var keepsLastChunk = false
     private var lastChunk = OwnedBytes(capacity: 16)
+    /// Bytes that `read` gives at once, at most.
+    package var readLimit = Int.max
     /// Given back: comes before what is still to be read.
     private var returned = OwnedBytes(capacity: 16)
     private var returnedStart = 0
@@ -65,7 +67,7 @@ package final class AOFSource {
     /// The next bytes; 0: the end.
     package func read(into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
         guard let base = buffer.baseAddress, buffer.count > 0 else { return 0 }
-        var room = keepsLastChunk ? min(buffer.count, Self.chunkBytes) : buffer.count
+        var room = min(buffer.count, readLimit, keepsLastChunk ? Self.chunkBytes : .max)
         let count: Int
         if returnedStart < returned.count {
             count = min(room, returned.count - returnedStart)
@@ -97,14 +99,7 @@ package final class AOFSource {
     /// Bytes of a plain file at any place: as many as there is room for, and fewer only at the file's end.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(StorageError) -> Int {
         let room = min(buffer.count, max(0, (size ?? 0) - offset))
-        var count = 0
-        while count < room {
-            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[count..<room])
-            let got = try fileSystem.read(file, at: offset + count, into: rest)
-            if got == 0 { break }
-            count += got
-        }
-        return count
+        return try fileSystem.read(file, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<room]))
     }
 
     /// These bytes, read already, come next.

@@ -180,6 +180,8 @@ package struct LoadPlan: Sendable {
     package var chunkCommands = 4096
     /// Bytes of a dump in a chunk; the key that reaches them is the chunk's last.
     package var chunkBytes = 1 << 17
+    /// Bytes of a log's file that are read at once, at most.
+    package var readBytes = Int.max
 
     package init() {}
 

@@ -126,8 +126,8 @@ import TestSupport
         core.persistence.loadPlan.workers = way.workers
         core.persistence.loadPlan.chunkCommands = way.chunkCommands
         core.persistence.loadPlan.chunkBytes = way.chunkBytes
-        let files = way.pieces == .max ? disk as any FileSystem : ShortReads(disk, of: way.pieces)
-        let directory = AOFDirectory(files, serverDirectory: "data", name: "log", filename: log.manifest.filename)
+        core.persistence.loadPlan.readBytes = way.pieces
+        let directory = AOFDirectory(disk, serverDirectory: "data", name: "log", filename: log.manifest.filename)
         for (entry, bytes) in zip(log.manifest.loadOrder, log.files) { disk.put(directory.path(entry), bytes) }
         var text: String
         do throws(StorageError) {
