@@ -160,6 +160,9 @@ package final class Session {
     package var capabilities = ""
     package var noEvict = false
     package var isMonitor = false
+    /// REPLCONF rdb-only: the next SYNC is for a dump and nothing after it. Likewise for the libraries alone.
+    package var wantsDump = false
+    package var wantsFunctionsAlone = false
     package var subscriptions = Subscriptions()
     package internal(set) var tracking: TrackingMode?
 

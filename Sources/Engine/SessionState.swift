@@ -10,6 +10,8 @@ extension Engine {
         unsubscribeAll(session)
         stopTracking(session)
         session.isMonitor = false
+        session.wantsDump = false
+        session.wantsFunctionsAlone = false
         session.database = 0
         session.version = .resp2
         access.logOut(session)

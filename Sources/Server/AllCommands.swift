@@ -37,7 +37,7 @@ package enum AllCommands {
         ModuleCommands.all,
         ACLCommands.all,
         ClusterCommands.all,
-        MonitorCommand.all,
+        MonitorCommand.all, SnapshotTransferCommands.all,
         PubSubCommands.all,
         DumpCommands.all,
         StreamCommands.all,

@@ -105,6 +105,7 @@ package final class ServerCore {
         }
     }
     var pauseTimer: LoopTimer?
+    private(set) lazy var snapshotTransfers = SnapshotTransfers(self)
     var pausedConnections: [Connection] = []
     var lingering: [Lingering] = []
     /// nil: `io-threads 1`.

@@ -55,6 +55,18 @@ def redis_cli_looks_at_all_keys(server):
     assert "hot key" in cli(server, "--hotkeys")
 
 
+def redis_cli_takes_dumps(server):
+    fill(server)
+    cli(server, "function", "load", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
+    for option, wanted in (("--rdb", (b"redis.register_function", b"s199")), ("--functions-rdb", (b"lib",))):
+        path = os.path.join(scratch(), "remote.rdb")
+        assert "Transfer finished with success" in cli(server, option, path)
+        with open(path, "rb") as file:
+            dump = file.read()
+        assert dump.startswith(b"REDIS00") and all(word in dump for word in wanted), (option, dump[:200])
+        assert option == "--rdb" or b"s199" not in dump
+
+
 def redis_cli_formats(server):
     cli(server, "hset", "h", "f", "v")
     assert cli(server, "--csv", "lrange", "none", "0", "-1").strip() == ""
@@ -93,9 +105,8 @@ def redis_cli_watches(server):
 
 def redis_cli_is_told_what_is_not_there(server):
     """Modes that need replication or a cluster end with a reason, not in silence."""
-    for words in (["--rdb", os.path.join(scratch(), "x.rdb")], ["--replica"]):
-        out = cli(server, *words, status=None)
-        assert re.search("err|unknown|fail", out, re.I), (words, out)
+    out = cli(server, "--replica", status=None)
+    assert re.search("err|unknown|fail", out, re.I), out
     out = cli(server, "--cluster", "check", f"127.0.0.1:{server.port}", status=None)
     assert "cluster" in out.lower(), out
     assert "disabled" in cli(server, "cluster", "info")
@@ -170,5 +181,5 @@ def prometheus_exporter(server):
         stock.kill()
 
 
-CHECKS = [redis_cli_looks_at_all_keys, redis_cli_formats, redis_cli_watches, redis_cli_is_told_what_is_not_there,
-          redis_benchmark, redis_benchmark_in_its_modes, prometheus_exporter]
+CHECKS = [redis_cli_looks_at_all_keys, redis_cli_takes_dumps, redis_cli_formats, redis_cli_watches,
+          redis_cli_is_told_what_is_not_there, redis_benchmark, redis_benchmark_in_its_modes, prometheus_exporter]
