@@ -8,7 +8,7 @@ import tempfile
 import time
 
 from fuzzing.files import Seed, was_cut
-from fuzzing.judge import NUMBER, boot, check
+from fuzzing.judge import NUMBER, boot, check, contents
 from servers import Server, info, scratch, wait_for
 
 KINDS = ("incr", "base-rdb", "base-aof", "manifest")
@@ -48,6 +48,13 @@ def newest(folder):
     return os.path.join(folder, max(names, key=lambda name: int(name.split(".")[-3])))
 
 
+def reached(folder):
+    """The last batch that is known to be durable beside the log; None: nothing is known yet."""
+    path = os.path.join(folder, "appendonly.aof.reached")
+    words = contents(path).split() if os.path.exists(path) else []
+    return int(words[1], 16) if len(words) == 3 else None
+
+
 def history(directory, configuration, seed, preamble="yes", steps=100, width=0, increments=1, seal="yes"):
     """A directory with a BASE and increments that our server wrote. Gives its seeds: one for each file."""
     chance = random.Random(f"{seed}/history/{preamble}/{increments}")
@@ -70,6 +77,9 @@ def history(directory, configuration, seed, preamble="yes", steps=100, width=0, 
                 wait_for(lambda: server.log().count("rewriting started by pid") == 2, 60, f"the second child ({reply})")
                 assert newest(folder) != first
                 states = write_steps(client, chance, newest(folder), steps, width)
+            if seal == "yes":
+                wait_for(lambda: reached(folder) == int(info(client, "persistence")["aof_batches"]), 60,
+                         "the last batch is known beside the log")
         server.kill()
     for name in os.listdir(folder):
         if name.startswith("temp-"):
