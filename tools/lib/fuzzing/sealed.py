@@ -52,7 +52,7 @@ def reached(folder):
     """The last batch that is known to be durable beside the log; None: nothing is known yet."""
     path = os.path.join(folder, "appendonly.aof.reached")
     words = contents(path).split() if os.path.exists(path) else []
-    return int(words[1], 16) if len(words) == 3 else None
+    return int(words[1], 16) if len(words) == 4 else None
 
 
 def history(directory, configuration, seed, preamble="yes", steps=100, width=0, increments=1, seal="yes"):
