@@ -72,27 +72,29 @@ extension Persistence {
         return AOFHistory(limit: configuration.aofHistoryKeep, archive: hasArchive ? archive : nil, now: .now())
     }
 
-    /// How far the log has come, as far as it is durable; nil: nothing is to be noted.
+    /// How far the log has come; nil: nothing is to be noted.
     private var reach: LogReach? {
         guard logMode == .on, let log, let id = manifest.increments.last?.id else { return nil }
-        return LogReach(id: id, sequence: log.durableSequence)
+        let (durable, written) = log.reach
+        return LogReach(id: id, durable: durable, written: written)
     }
 
-    /// At every turn of the cron.
+    /// At every turn of the cron and, when `reachInterval` has passed, behind what was handed to the log (a stepped
+    /// server leaves it at the cron). One that fails is not worth a word: the next one follows.
     func noteReach() {
-        guard !notesReach, let reach, reach != notedReach else { return }
-        notesReach = true
+        reachNotedAt = engine.keyspace.now
+        guard let reach, reach != notedReach, !disk.hasSteps else { return }
+        notedReach = reach
         let directory = directory
-        disk.run({ () throws(StorageError) in try directory.note(reach) }, then: { [unowned self] _ in
-            // One that failed is not worth a word: the next one follows.
-            notesReach = false
-            notedReach = reach
-        })
+        disk.run { try? directory.note(reach) }
     }
 
-    /// At a shutdown, behind all that is noted already.
+    /// Milliseconds.
+    static var reachInterval: Int64 { 10 }
+
+    /// At a shutdown.
     func noteLastReach() {
-        guard let reach, reach != notedReach || notesReach else { return }
+        guard let reach, reach != notedReach else { return }
         let directory = directory
         disk.run { try? directory.note(reach) }
     }

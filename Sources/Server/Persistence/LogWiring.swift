@@ -41,6 +41,9 @@ extension Persistence {
             if isBehind { backlogHolds += 1 }
         }
         if log.measuresWrites { notePendingSync(log) }
+        if engine.keyspace.now.rawValue &- reachNotedAt.rawValue >= Self.reachInterval, !core.environment.isStepped {
+            noteReach()
+        }
     }
 
     func logProgressed() {

@@ -62,9 +62,9 @@ package final class Persistence {
     var closedBytes = 0
     /// Of the last batch of a log that was turned off.
     var closedSequence = 0
-    /// What NAME.reached says, and whether a step that writes it is under way.
+    /// What NAME.reached says, or will soon.
     var notedReach: LogReach?
-    var notesReach = false
+    var reachNotedAt = UnixMilliseconds(0)
     /// Of the last batch that the base covers which is being written.
     var pendingCovers = 0
     /// Bytes of the log when its last rewrite was done.

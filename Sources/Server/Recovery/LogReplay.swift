@@ -55,6 +55,7 @@ struct LogReplay {
     private var run: ReplayRun
     private var sizes: [Int] = []
     private var chain = SealChain()
+    private var isQuarantined = false
     private var torn: (entry: AOFManifest.Entry, end: AOFEnd)?
     private var filled: [(entry: AOFManifest.Entry, end: AOFEnd)] = []
 
@@ -89,7 +90,7 @@ struct LogReplay {
             core.log.write(.notice, "DB loaded from \(kind) file \(entry.name): "
                            + "\(Recovery.seconds(since: began)) seconds")
         }
-        if repairs && run.result.dropped.isEmpty { try directory.requireNewest(manifest, chain) }
+        if repairs && !isQuarantined { try directory.requireNewest(manifest, chain) }
         try tellShortfall()
         if let torn { try cut(torn.entry, torn.end) }
         for one in filled { try cutFiller(one.entry, one.end) }
@@ -186,18 +187,23 @@ struct LogReplay {
 
     /// What no file shows by itself: that the log's end is missing, from the end of a batch on.
     private mutating func tellShortfall() throws(StorageError) {
-        guard repairs, run.result.dropped.isEmpty, let last = run.result.manifest.increments.last,
+        guard repairs, !isQuarantined, let last = run.result.manifest.increments.last,
               let shortfall = directory.reach()?.shortfall(chain, directory.filename) else { return }
         let path = directory.path(last), size = sizes.last ?? 0
-        guard core.configuration.aofLoadTruncated else {
+        if chain.endsForeign && shortfall.wasDurable {
+            throw StorageError(.load, path, at: 0, .corrupt(
+                "\(shortfall.text). Behind it stand records that are not sealed: they were not written behind this"))
+        }
+        guard core.configuration.aofLoadTruncated || !shortfall.wasDurable else {
             throw StorageError(.load, path, at: size, .truncated(
-                "\(shortfall). aof-load-truncated yes, or --fix, takes the log as it is"))
+                "\(shortfall.text). aof-load-truncated yes, or --fix, takes the log as it is"))
         }
         run.result.isShort = true
-        core.persistence.findings.found("\(path) at byte \(size): \(shortfall)")
-        core.log.write(.warning, "!!! The AOF \(last.name) ends too early, at offset \(size) !!! "
-                       + shortfall.prefix(1).uppercased() + shortfall.dropFirst() + ". All that is there was loaded; "
-                       + "if there is a better copy, stop this server and restore it (aof-load-truncated yes)")
+        core.persistence.findings.found("\(path) at byte \(size): \(shortfall.text)")
+        let text = shortfall.text.prefix(1).uppercased() + shortfall.text.dropFirst()
+        core.log.write(.warning, "!!! The AOF \(last.name) ends too early, at offset \(size) !!! \(text). All that is "
+                       + "there was loaded; if there is a better copy, stop this server and restore it "
+                       + "(aof-load-truncated yes)")
     }
 
     // MARK: Repair
@@ -237,6 +243,7 @@ struct LogReplay {
         cut.checksum = nil
         note(entry, index, cut)
         run.result.last = .none
+        isQuarantined = true
         if file.seals.mode != .sealed { try tie(entry) }
         run.result.dropped = run.result.manifest.dropIncrements(behind: entry)
         var text = "DAMAGED: \(path) at byte \(end.offset): \(end.reason). All before it was loaded; the \(bytes) "

@@ -254,8 +254,10 @@ package struct AOFManifest: Equatable, Sendable {
     /// Without a BASE: the file may be the one that a lost line named. (The first BASE of a log that began without one
     /// is named last: a crash before that leaves it, and two increments.)
     func isLostBase(_ name: String) -> Bool {
-        guard base == nil, !isTied, name.hasPrefix(filename + "."),
-              !increments.contains(where: { $0.name == name }) else { return false }
+        guard base == nil, !isTied, !increments.contains(where: { $0.name == name }) else { return false }
+        // An old server's log, moved in.
+        if name == filename { return true }
+        guard name.hasPrefix(filename + ".") else { return false }
         for suffix in [BaseFormat.rdb.suffix, BaseFormat.aof.suffix] where name.hasSuffix(suffix) {
             let number = Int64(name.dropFirst(filename.count + 1).dropLast(suffix.count)) ?? 0
             return number > 1 || number == 1 && increments.count < 2

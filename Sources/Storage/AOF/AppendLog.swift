@@ -534,8 +534,8 @@ package final class AppendLog: @unchecked Sendable {
     /// The number that the last batch will have when all that was taken is written (and, of `pending`, is not).
     package var lastSequence: Int { locked { sealedSequence + (hasBatch ? 1 : 0) + (hasHeld ? 1 : 0) } }
 
-    /// Of the last batch that is durable.
-    package var durableSequence: Int { locked { syncedSequence } }
+    /// Numbers of the last batches.
+    package var reach: (durable: Int, written: Int) { locked { (syncedSequence, sealedSequence) } }
 
     /// Makes what is written or taken durable soon, whatever the policy; `onProgress` tells.
     package func requestSync() {

@@ -307,11 +307,16 @@ package struct AOFCheck {
     /// Whether the log ends where it had come to; when it was cut, or is to be taken as it is, that is forgotten.
     private mutating func checkReach(_ manifest: AOFManifest) throws(Failed) {
         let directory = AOFDirectory(fileSystem, holding: report.path, filename: manifest.filename)
-        report.shortfall = reach?.shortfall(chain, manifest.filename)
+        let found = reach?.shortfall(chain, manifest.filename)
+        report.shortfall = found?.text
         if !report.files.contains(where: { $0.cut?.isDone == true }) {
             guard report.replacement == nil, options.timestamp == nil, let shortfall = report.shortfall,
                   let last = report.files.last else { return }
             let text = "\(last.name) at byte \(last.size): \(shortfall)"
+            if chain.endsForeign && found?.wasDurable == true {
+                throw fail("\(text). Behind it stand records that are not sealed: they were not written behind this. "
+                           + "Look for a better copy")
+            }
             guard options.fixes || options.salvages else {
                 throw fail("\(text). Look for a better copy; --fix takes the log as it is")
             }

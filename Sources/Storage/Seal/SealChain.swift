@@ -6,6 +6,8 @@ package struct SealChain: Sendable {
     package private(set) var sequence: Int?
     /// How the last increment that holds anything ends; nil: there was none.
     package private(set) var previous: SealPosition?
+    /// Records of another server stand behind the last batch.
+    package private(set) var endsForeign = false
     /// Of sealed files, by the manifest or by themselves.
     private var identities: Set<UInt64> = []
 
@@ -47,6 +49,7 @@ package struct SealChain: Sendable {
             return
         }
         for case let id? in [entry.id, seals.id] { identities.insert(id) }
+        endsForeign = bytes > 0 && seals.mode == .foreign
         if bytes == 0 { return }
         if seals.isSealed { sequence = seals.sequence }
         previous = SealPosition(sequence: sequence ?? 0, link: seals.mode == .sealed ? seals.link : 0, bytes: bytes)

@@ -61,6 +61,33 @@ import Testing
         #expect(!server.log.contains("ends too early"))
     }
 
+    /// Another file in the last one's place, without seals, passed for what another server had appended.
+    @Test func recordsWhereBatchesAreMissingStopTheStart() throws {
+        let server = try DurableServer()
+        _ = try shortened(server)
+        let records = Array("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\nn\r\n$1\r\n5\r\n".utf8)
+        try server.write(records, to: increment)
+        let said = "batches 1 to 20 are missing"
+        #expect(try !server.start("--appendonly", "yes"))
+        #expect(server.log.contains("appendonly.aof.1.incr.aof at byte 0") && server.log.contains(said))
+        let (status, text) = try check(server, "--fix", "--yes")
+        #expect(status == 1 && text.contains(said) && server.contents(increment) == records)
+    }
+
+    /// The log of an old server that had been moved in was missed by nobody.
+    @Test func anOldLogThatIsNoBaseAnyMoreStopsTheStart() throws {
+        let server = try DurableServer()
+        let old = "*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n"
+        try server.write(Array(old.utf8), to: "appendonly.aof")
+        try started(server)
+        server.call("SET", "b", "2")
+        server.kill9()
+        try server.write(Array("file appendonly.aof.1.incr.aof seq 1 type i\n".utf8), to: manifest)
+        #expect(try !server.start("--appendonly", "yes"))
+        #expect(server.log.contains("it names no BASE, and appendonly.aof lies beside it"))
+        #expect(try check(server).status == 1)
+    }
+
     @Test func aRepairTakesAShortLogAsItIs() throws {
         let server = try DurableServer()
         try server.write(try shortened(server), to: increment)

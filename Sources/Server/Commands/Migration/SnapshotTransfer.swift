@@ -70,7 +70,7 @@ final class SnapshotTransfers {
         var stage: Stage
     }
 
-    private static let bound = 1 << 20
+    private static let bound = 1 << 18
     private static let pieceBytes = 1 << 16
 
     private unowned(unsafe) let core: ServerCore
@@ -150,6 +150,8 @@ final class SnapshotTransfers {
             if case .sending(let file, _) = transfer.stage { close(file) }
             return nil
         }
+        // It says nothing, but `timeout` is for those that want nothing.
+        connection.session.lastActiveAt = core.engine.keyspace.now
         switch transfer.stage {
         case .waiting(let count):
             let persistence = core.persistence
