@@ -1,6 +1,7 @@
 import CShims
 import Glibc
 import Primitives
+import Storage
 import Synchronization
 
 // The engine's event loop: one thread, one epoll descriptor.
@@ -98,7 +99,10 @@ package final class EngineLoop: @unchecked Sendable {
     private var nextDeadline = Int64.max
     private var isStopped = false
     private var staysAwake = false
-    private let messages = Mutex<[@Sendable () -> Void]>([])
+    /// (ThreadSanitizer does not see how a contended `Mutex` is handed over.)
+    private let lock = HandoverLock()
+    /// Under `lock`.
+    private var messages: [@Sendable () -> Void] = []
     /// Somebody wants the core's `logNudged`. Together with `isAsleep`: who nudges sets the one and then looks at the
     /// other, the loop sets the other before it sleeps and then looks at the one; so one of them sees.
     private let isNudged = Atomic<Bool>(false)
@@ -182,10 +186,10 @@ package final class EngineLoop: @unchecked Sendable {
 
     /// Runs `body` on the loop's thread soon. Any thread.
     package func wake(_ body: @escaping @Sendable () -> Void) {
-        let isFirst = messages.withLock { queue in
-            queue.append(body)
-            return queue.count == 1
-        }
+        lock.lock()
+        messages.append(body)
+        let isFirst = messages.count == 1
+        lock.unlock()
         if isFirst { ring() }
     }
 
@@ -224,11 +228,10 @@ package final class EngineLoop: @unchecked Sendable {
     private func answerBell() {
         var count: UInt64 = 0
         _ = read(bell, &count, 8)
-        let bodies = messages.withLock { queue in
-            let taken = queue
-            queue = []
-            return taken
-        }
+        lock.lock()
+        let bodies = messages
+        messages = []
+        lock.unlock()
         for body in bodies { body() }
     }
 

@@ -353,7 +353,7 @@ final class Backup {
         }
         let core = UncheckedReference(persistence.core), after = UncheckedReference(then)
         let own = UncheckedReference(self)
-        let thread = LogThread("backup") {
+        let thread = WorkerThread("backup") {
             var failure: StorageError?
             do throws(StorageError) {
                 try step()

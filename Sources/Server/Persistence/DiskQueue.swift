@@ -4,10 +4,10 @@ import Storage
 /// hands a step over and goes on; what follows from the step runs on the engine's thread again.
 final class DiskQueue: @unchecked Sendable {
     // @unchecked: `steps` and `isWorking` are used under the lock, the rest by the engine.
-    private let lock = LogLock()
+    private let lock = HandoverLock()
     private var steps: [() -> Void] = []
     private var isWorking = false
-    private var thread: LogThread?
+    private var thread: WorkerThread?
     private unowned(unsafe) let core: ServerCore
 
     init(_ core: ServerCore) { self.core = core }
@@ -41,7 +41,7 @@ final class DiskQueue: @unchecked Sendable {
     /// Without a thread, when the system gives none, steps are done at once.
     private func start() -> Bool {
         if core.environment.isStepped { return false }
-        let thread = LogThread("disk") { [self] in work() }
+        let thread = WorkerThread("disk") { [self] in work() }
         guard (try? thread.start()) != nil else { return false }
         self.thread = thread
         return true

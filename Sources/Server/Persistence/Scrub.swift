@@ -60,7 +60,7 @@ final class Scrub {
         let targets = targets(), fileSystem = persistence.fileSystem, counter = bytes
         let rate = max(persistence.configuration.aofScrubRate, 1 << 16)
         let core = UncheckedReference(persistence.core), own = UncheckedReference(self)
-        let thread = LogThread("scrub") {
+        let thread = WorkerThread("scrub") {
             for target in targets {
                 let error = Self.read(target.path, fileSystem, rate, counter)
                 core.value.runOnEngine { own.value.checked(target, error) }

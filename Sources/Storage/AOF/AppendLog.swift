@@ -94,7 +94,7 @@ package final class AppendLog: @unchecked Sendable {
     // @unchecked: the fields say who owns them.
 
     // Shared, under `lock`.
-    let lock = LogLock()
+    let lock = HandoverLock()
     var holder = Holder.nobody
     var state = LogState.healthy
     var counters = AppendLogCounters()
@@ -158,7 +158,7 @@ package final class AppendLog: @unchecked Sendable {
     // The engine's.
     /// Where `pending`, the engine's buffer, begins.
     package private(set) var takenOffset: LogOffset
-    private var thread: LogThread?
+    private var thread: WorkerThread?
     /// The latency monitor is on: the engine's own writes are timed, too.
     package var measuresWrites = false
     /// Nanoseconds, a moving mean, as of the last batch under `always`; 0: not known.
@@ -203,7 +203,7 @@ package final class AppendLog: @unchecked Sendable {
         counters.fileBytes = fileSize
         sharesProcessor = sr_processor_count() == 2
         if isStepped { return }
-        let thread = LogThread("aof-log") { [self] in runLogThread() }
+        let thread = WorkerThread("aof-log") { [self] in runLogThread() }
         try thread.start()
         self.thread = thread
     }

@@ -53,9 +53,9 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
     private let workers: Int
     private let places: Int
     /// The engine's.
-    private var threads: [LogThread] = []
+    private var threads: [WorkerThread] = []
     /// Its "work" is the engine's (a chunk is ready), its "done" the workers' (there is room).
-    private let lock = LogLock()
+    private let lock = HandoverLock()
     private var spare: [Stages.Chunk] = []
     private var ready: [Stages.Chunk?]
     private var taken = 0
@@ -73,7 +73,7 @@ package final class LoadPipeline<Stages: LoadStages>: @unchecked Sendable {
         ready = Array(repeating: nil, count: places)
         Heap.beginCache()
         for _ in 0..<workers {
-            let thread = LogThread("load") { [self] in work() }
+            let thread = WorkerThread("load") { [self] in work() }
             guard (try? thread.start()) != nil else { break }
             threads.append(thread)
         }

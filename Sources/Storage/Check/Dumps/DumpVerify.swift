@@ -151,7 +151,7 @@ private final class VerifyWork: @unchecked Sendable {
     private let file: MappedFile
     var outline: DumpVerify.Outline?
     let sums = UnsafeMutablePointer<UInt64>.allocate(capacity: ParallelRun.limit)
-    private let lock = LogLock()
+    private let lock = HandoverLock()
     private var next = 0
     private var damages: [(index: Int, damage: RDBCheckReport.Damage)] = []
 
@@ -230,9 +230,9 @@ package enum ParallelRun {
 
     /// Runs `body` with 0 ..< count, each on a thread of its own (the first on this one), and waits for all.
     package static func run(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) {
-        var threads: [LogThread] = []
+        var threads: [WorkerThread] = []
         for index in stride(from: 1, to: count, by: 1) {
-            let thread = LogThread("worker") { body(index) }
+            let thread = WorkerThread("worker") { body(index) }
             if (try? thread.start()) != nil { threads.append(thread) } else { body(index) }
         }
         body(0)

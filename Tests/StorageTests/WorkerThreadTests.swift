@@ -3,7 +3,7 @@ import Storage
 import Synchronization
 import Testing
 
-@Suite struct LogThreadTests {
+@Suite struct WorkerThreadTests {
     private final class Count: Sendable {
         let value = Atomic<Int>(0)
     }
@@ -20,7 +20,7 @@ import Testing
     @Test func aThreadThatNobodyJoinsLeavesNoStackBehind() throws {
         let before = try guardPages(), ran = Count()
         for number in 1...400 {
-            let thread = LogThread("short") { ran.value.add(1, ordering: .relaxed) }
+            let thread = WorkerThread("short") { ran.value.add(1, ordering: .relaxed) }
             try thread.start()
             while ran.value.load(ordering: .relaxed) < number { usleep(50) }
         }

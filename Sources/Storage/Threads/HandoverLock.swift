@@ -1,4 +1,3 @@
-import CShims
 import Primitives
 #if canImport(Glibc)
 import Glibc
@@ -6,7 +5,7 @@ import Glibc
 
 /// A mutex with two conditions, for the engine and a thread that works for it: held for a few instructions, never
 /// during I/O.
-package final class LogLock: @unchecked Sendable {
+package final class HandoverLock: @unchecked Sendable {
     // @unchecked: pthread objects are made to be shared; they never move.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let work: UnsafeMutablePointer<pthread_cond_t>
@@ -52,48 +51,4 @@ package final class LogLock: @unchecked Sendable {
     }
 
     package func waitForDone() { pthread_cond_wait(done, mutex) }
-}
-
-/// A thread that runs one function, with every signal blocked. Joined, or let go: then what it took goes with it.
-package final class LogThread: @unchecked Sendable {
-    // @unchecked: the body runs once, on the thread; the handle is the owner's, and at last of whoever lets it go.
-    private var handle = pthread_t()
-    private var isJoinable = false
-    private let body: @Sendable () -> Void
-    private let name: String
-
-    package init(_ name: String, _ body: @escaping @Sendable () -> Void) {
-        self.name = name
-        self.body = body
-    }
-
-    deinit { if isJoinable { pthread_detach(handle) } }
-
-    /// - Throws: errno when the system gives no thread.
-    package func start() throws(StorageError) {
-        var all = sigset_t(), before = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        let retained = Unmanaged.passRetained(self)
-        sr_move_freely()
-        let status = pthread_create(&handle, nil, { argument in
-            guard let argument else { return nil }
-            let thread = Unmanaged<LogThread>.fromOpaque(argument).takeRetainedValue()
-            sr_set_thread_name(thread.name)
-            _ = sr_run_as(sr_runs_background)
-            thread.body()
-            return nil
-        }, retained.toOpaque())
-        if status != 0 {
-            retained.release()
-            throw StorageError(.create, "thread \(name)", errno: status)
-        }
-        isJoinable = true
-    }
-
-    package func join() {
-        pthread_join(handle, nil)
-        isJoinable = false
-    }
 }
