@@ -74,8 +74,7 @@ def fields(board, which, configuration):
                   lib_ver=lambda text: text in ("1.2", ""), idle=0)
         one.client.pipeline([("WATCH", "a", "b"), ("MULTI",), ("SET", "x", "y" * 1000), ("GET", "x")])
         one.shows("WATCH of two keys, MULTI, two commands", watch=2, multi=2, flags="x", multi_mem=above(1000),
-            cmd="multi"
-                  if which != "redis" else "get")
+                  cmd="get")
         one.client.call("DISCARD")
         before = int(one.line().get("tot-net-in", 0)), int(one.line().get("tot-net-out", 0)), int(
             one.line().get("tot-cmds", 0))
