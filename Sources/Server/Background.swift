@@ -1,6 +1,6 @@
-import CShims
 import Keyspace
 import Primitives
+import Storage
 import Synchronization
 #if canImport(Glibc)
 import Glibc
@@ -72,24 +72,8 @@ package final class Background: @unchecked Sendable {
         if isFirst && !start() { drainHere() }
     }
 
-    /// With every signal blocked: they are the engine thread's. It lives, and holds this object, to the end.
-    private func start() -> Bool {
-        var all = sigset_t(), before = sigset_t(), handle = pthread_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        let retained = Unmanaged.passRetained(self)
-        sr_move_freely()
-        let status = pthread_create(&handle, nil, { argument in
-            guard let argument else { return nil }
-            sr_set_thread_name("background")
-            _ = sr_run_as(sr_runs_background)
-            Unmanaged<Background>.fromOpaque(argument).takeRetainedValue().work()
-            return nil
-        }, retained.toOpaque())
-        if status == 0 { pthread_detach(handle) } else { retained.release() }
-        return status == 0
-    }
+    /// The thread lives, and holds this object, to the end. False: the system gives none.
+    private func start() -> Bool { (try? WorkerThread("background") { [self] in work() }.start()) != nil }
 
     private func work() {
         while true {

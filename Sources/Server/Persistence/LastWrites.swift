@@ -29,7 +29,7 @@ extension Persistence {
                 if !force { return false }
             }
         }
-        noteLastReach()
+        noteReach(isLast: true)
         disk.wait()
         return true
     }

@@ -81,9 +81,10 @@ extension Persistence {
 
     /// At every turn of the cron and, when `reachInterval` has passed, behind what was handed to the log (a stepped
     /// server leaves it at the cron). One that fails is not worth a word: the next one follows.
-    func noteReach() {
+    /// - Parameter isLast: at a shutdown, behind what the disk has still to do; else that comes first.
+    func noteReach(isLast: Bool = false) {
         reachNotedAt = engine.keyspace.now
-        guard let reach, reach != notedReach, !disk.hasSteps else { return }
+        guard let reach, reach != notedReach, isLast || !disk.hasSteps else { return }
         notedReach = reach
         let directory = directory
         disk.run { try? directory.note(reach) }
@@ -91,13 +92,6 @@ extension Persistence {
 
     /// Milliseconds.
     static var reachInterval: Int64 { 10 }
-
-    /// At a shutdown.
-    func noteLastReach() {
-        guard let reach, reach != notedReach else { return }
-        let directory = directory
-        disk.run { try? directory.note(reach) }
-    }
 
     /// At a start whose log ends too early: it begins anew from there.
     func noteReachAnew() {
